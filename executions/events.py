@@ -6,13 +6,16 @@ order of commits without gaps, which is what makes replay exact. Therefore verbs
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
+from django_eventstream.models import Event as StoredEvent
+from django_eventstream.models import EventCounter
 
 from executions.models import Execution
 
@@ -40,9 +43,11 @@ KINDS = frozenset(
 KEPT_HOURS = 24
 # Old events are removed with each so many-th new one: a few milliseconds, and no schedule to forget.
 TRIM_EVERY = 1000
+# How many events are read at once for a browser that was away.
+PAGE = 100
 
-# The tables are django-eventstream's; its own way of writing them takes five statements and loses the race for
-# a channel's first event. The clock is read under the lock, so that age follows the order of ids.
+# The tables are django-eventstream's; its own way of writing them takes five statements and loses the race
+# for a channel's first event. The clock is read under the lock, so that age follows the order of ids.
 STORE = """
 WITH counter AS (
     INSERT INTO django_eventstream_eventcounter AS counter (name, value, updated)
@@ -194,6 +199,42 @@ def stage2_failed(execution_id: int, error: str, retry_count: int) -> None:
         "timestamp": _now(),
     }
     publish("etl:stage2:failed", event)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event as browsers get it; `data` is JSON text on one line."""
+
+    id: int
+    kind: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What was published after an event; `reset_to` is set when that cannot be said, and is the id to go on with."""
+
+    events: Sequence[Event] = ()
+    reset_to: int | None = None
+
+    @property
+    def more(self) -> bool:
+        return len(self.events) == PAGE
+
+
+def current_id() -> int:
+    """The id of the newest event. A page carries it, so that its stream starts where its content ends."""
+    return EventCounter.objects.filter(name=CHANNEL).values_list("value", flat=True).first() or 0
+
+
+def missed_after(last: int) -> Missed:
+    """At most PAGE events after the one with this id, without a gap; a reset when some of them are gone."""
+    current = current_id()
+    rows = StoredEvent.objects.filter(channel=CHANNEL, eid__gt=last).order_by("eid")[:PAGE]
+    events = [Event(row.eid, row.type, row.data) for row in rows]
+    if (events and events[0].id != last + 1) or (not events and current != last):
+        return Missed(reset_to=current)
+    return Missed(events)
 
 
 def _has_image(execution: Execution) -> bool | None:
