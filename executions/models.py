@@ -56,21 +56,16 @@ class MonitoringNode(models.Model):
         _("name"), max_length=200, blank=True, help_text=_("As the camera states it, until you change it.")
     )
     description = models.TextField(_("description"), blank=True)
-    latitude = models.FloatField(
-        _("latitude"), null=True, blank=True, help_text=_("Degrees, -90 to 90, WGS 84.")
-    )
-    longitude = models.FloatField(
-        _("longitude"), null=True, blank=True, help_text=_("Degrees, -180 to 180, WGS 84.")
-    )
-    elevation_m = models.FloatField(
-        _("elevation"), null=True, blank=True, help_text=_("Metres above sea level.")
-    )
+    latitude = models.FloatField(_("latitude"), null=True, blank=True, help_text=_("Degrees, -90 to 90, WGS 84."))
+    longitude = models.FloatField(_("longitude"), null=True, blank=True, help_text=_("Degrees, -180 to 180, WGS 84."))
+    elevation_m = models.FloatField(_("elevation"), null=True, blank=True, help_text=_("Metres above sea level."))
     time_zone = models.CharField(
         _("time zone"),
         max_length=64,
         blank=True,
         help_text=_(
-            "Zone of the device's clock, for example America/Argentina/Cordoba. Used only when the camera states neither UTC time nor an offset."
+            "Zone of the device's clock, for example America/Argentina/Cordoba."
+            " Used only when the camera states neither UTC time nor an offset."
         ),
     )
     software_version = models.CharField(_("software version"), max_length=50, blank=True)
@@ -138,16 +133,13 @@ class Camera(models.Model):
         verbose_name = _("camera")
         verbose_name_plural = _("cameras")
         constraints = [
-            models.UniqueConstraint(
-                fields=["node", "camera_id"], nulls_distinct=False, name="camera_identity"
-            ),
+            models.UniqueConstraint(fields=["node", "camera_id"], nulls_distinct=False, name="camera_identity"),
             models.CheckConstraint(
                 condition=Q(azimuth_deg__isnull=True) | Q(azimuth_deg__gte=0, azimuth_deg__lt=360),
                 name="camera_azimuth_range",
             ),
             models.CheckConstraint(
-                condition=Q(field_of_view_deg__isnull=True)
-                | Q(field_of_view_deg__gt=0, field_of_view_deg__lte=360),
+                condition=Q(field_of_view_deg__isnull=True) | Q(field_of_view_deg__gt=0, field_of_view_deg__lte=360),
                 name="camera_field_of_view_range",
             ),
         ]
@@ -178,7 +170,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
 
 class Execution(models.Model):
-    """One run of the n8n workflow for one image. The id is n8n's. NULL means "not available"; `extraction_notes` says why."""
+    """One run of the n8n workflow for one image. The id is n8n's. NULL: not available; `extraction_notes` says why."""
 
     execution_id = models.BigIntegerField(_("execution"), primary_key=True)
     workflow_id = models.CharField(_("workflow"), max_length=36)
@@ -240,20 +232,18 @@ class Execution(models.Model):
         verbose_name = _("execution")
         verbose_name_plural = _("executions")
         constraints = [
-            models.CheckConstraint(
-                condition=Q(status__in=ExecutionStatus.values), name="execution_status_known"
-            ),
+            models.CheckConstraint(condition=Q(status__in=ExecutionStatus.values), name="execution_status_known"),
         ]
         indexes = [
-            models.Index(
-                F("n8n_created_at").desc(nulls_last=True), F("execution_id").desc(), name="execution_latest"
-            ),
+            models.Index(F("n8n_created_at").desc(nulls_last=True), F("execution_id").desc(), name="execution_latest"),
             models.Index(
                 fields=["n8n_created_at"],
                 condition=~Q(status__in=sorted(FINAL_STATUSES)),
                 name="execution_unfinished",
             ),
             models.Index(fields=["-completed_at"], name="execution_completed"),
+            # What n8n still holds: small, however long the history. The sweep compares these.
+            models.Index(fields=["execution_id"], condition=Q(source_deleted_at=None), name="execution_in_n8n"),
             models.Index(fields=["camera", "-captured_at"], name="execution_camera_time"),
             models.Index(fields=["node", "-captured_at"], name="execution_node_time"),
         ]
@@ -274,7 +264,8 @@ class Execution(models.Model):
 def _states(kind: str) -> RawSQL:
     """Whether a box of this class or a structured flag says so: true if any does, false if any was asked, else NULL."""
     sql = (
-        f"CASE WHEN jsonb_path_exists(detections, '$[*] ? (@.class == \"{kind}\")') OR flags -> '{kind}' = 'true'::jsonb THEN true"
+        f"CASE WHEN jsonb_path_exists(detections, '$[*] ? (@.class == \"{kind}\")')"
+        f" OR flags -> '{kind}' = 'true'::jsonb THEN true"
         f" WHEN detections IS NOT NULL OR flags -> '{kind}' = 'false'::jsonb THEN false END"
     )
     return RawSQL(sql, ())
@@ -289,9 +280,7 @@ class InferenceResult(models.Model):
     model_name = models.CharField(_("model"), max_length=200, null=True)
     model_version = models.CharField(_("model version"), max_length=200, null=True)
     inference_timestamp = models.DateTimeField(_("inferred at"), null=True)
-    processing_time_ms = models.DecimalField(
-        _("inference time (ms)"), max_digits=12, decimal_places=3, null=True
-    )
+    processing_time_ms = models.DecimalField(_("inference time (ms)"), max_digits=12, decimal_places=3, null=True)
     detections = models.JSONField(
         _("detections"), null=True, help_text=_("Boxes as fractions of the image: [x, y, width, height].")
     )
@@ -342,9 +331,7 @@ class InferenceResult(models.Model):
 class Notification(models.Model):
     """The Telegram message and its delivery state. A row exists only when the notification step ran."""
 
-    execution = models.OneToOneField(
-        Execution, on_delete=models.CASCADE, primary_key=True, related_name="notification"
-    )
+    execution = models.OneToOneField(Execution, on_delete=models.CASCADE, primary_key=True, related_name="notification")
     telegram_sent = models.BooleanField(_("sent"), null=True)
     telegram_message_id = models.BigIntegerField(_("message"), null=True)
     telegram_chat_id = models.CharField(_("chat"), max_length=50, null=True)
@@ -410,9 +397,7 @@ class QueueItem(models.Model):
             models.CheckConstraint(condition=Q(priority__range=(1, 10)), name="queue_priority_range"),
         ]
         indexes = [
-            models.Index(
-                fields=["priority", "available_at", "id"], condition=Q(status="pending"), name="queue_due"
-            ),
+            models.Index(fields=["priority", "available_at", "id"], condition=Q(status="pending"), name="queue_due"),
             models.Index(fields=["lease_until"], condition=Q(status="processing"), name="queue_leases"),
             models.Index(fields=["-completed_at"], condition=Q(status="failed"), name="queue_failed"),
         ]
