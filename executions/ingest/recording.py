@@ -1,0 +1,170 @@
+"""Stage 1: what n8n's row says, recorded at once, together with the request for extraction.
+
+Whoever notices an execution (a wake-up, a sweep, a backfill) calls `record`; there is no other way in.
+
+Two recorders of one execution could read n8n in one order and write in the other, and so put an old status over a
+new one. Therefore the order is: lock the id on our side, then read n8n, then write. What is read under the lock is
+at least as new as what the previous holder wrote.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from executions import events
+from executions.ingest import queue
+from executions.models import FINAL_STATUSES, Execution, ExecutionStatus, QueuePhase
+from executions.n8n import source
+
+# Upper bits of the advisory lock's key, so that ids of executions share it with nothing else.
+LOCK_SPACE = 0x5A1 << 48
+# More than this at once are announced to browsers as one batch.
+ANNOUNCE_SINGLY = 20
+
+UPSERT = """
+INSERT INTO sai_executions (execution_id, workflow_id, status, mode, retry_of, n8n_created_at, started_at,
+                            completed_at, duration_ms, extraction_notes, created_at, updated_at)
+SELECT *, '{}'::jsonb, now(), now() FROM unnest(
+  %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
+  %s::timestamptz[], %s::integer[])
+ON CONFLICT (execution_id) DO UPDATE SET
+  status = EXCLUDED.status,
+  started_at = COALESCE(EXCLUDED.started_at, sai_executions.started_at),
+  completed_at = EXCLUDED.completed_at,
+  duration_ms = EXCLUDED.duration_ms,
+  source_deleted_at = NULL,
+  updated_at = now()
+"""
+
+State = tuple[str, datetime | None, datetime | None]  # status, started_at, completed_at
+
+
+@dataclass
+class Recorded:
+    """Ids by what `record` found out about them; `new` and `ended` overlap."""
+
+    new: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+
+def record(execution_ids: Iterable[int], priority: int = queue.LIVE) -> Recorded:
+    """Bring our rows of these executions up to n8n's in one transaction; same rows in, same rows out."""
+    ids = sorted(set(execution_ids))
+    if not ids:
+        return Recorded()
+    with transaction.atomic():
+        _lock(ids)
+        theirs = {row.execution_id: row for row in source.executions(ids) if is_watched(row)}
+        ours = _states(ids)
+        recorded = _compare(ids, theirs, ours)
+        _write([theirs[id_] for id_ in sorted({*recorded.new, *recorded.changed})])
+        _mark_gone(recorded.gone)
+        queue.request(recorded.new, QueuePhase.CREATED, priority)
+        queue.request(recorded.ended, QueuePhase.COMPLETED, priority)
+        _announce(recorded, priority)
+    return recorded
+
+
+def is_watched(row: source.SourceExecution) -> bool:
+    """Runs from n8n's editor are no camera frames."""
+    return row.workflow_id in settings.N8N_WORKFLOW_IDS and row.mode != "manual"
+
+
+def state_of(status: str, started_at: datetime | None, stopped_at: datetime | None) -> State:
+    """n8n's words as we store them. `stoppedAt` is also set while an execution waits: only a final status ends it."""
+    known = status if status in ExecutionStatus.values else ExecutionStatus.UNKNOWN.value
+    return known, started_at, stopped_at if known in FINAL_STATUSES else None
+
+
+def _lock(ids: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s | id) FROM unnest(%s::bigint[]) id ORDER BY id",
+            (LOCK_SPACE, list(ids)),
+        )
+
+
+def _states(ids: Sequence[int]) -> dict[int, tuple[State, bool]]:
+    """Our state of each id, and whether we think that n8n no longer has it."""
+    rows = Execution.objects.filter(pk__in=ids).values_list(
+        "pk", "status", "started_at", "completed_at", "source_deleted_at"
+    )
+    return {pk: ((status, started, completed), gone is not None) for pk, status, started, completed, gone in rows}
+
+
+def _compare(
+    ids: Sequence[int], theirs: dict[int, source.SourceExecution], ours: dict[int, tuple[State, bool]]
+) -> Recorded:
+    recorded = Recorded()
+    for id_ in ids:
+        row, known = theirs.get(id_), ours.get(id_)
+        if row is None:
+            if known is not None and not known[1]:
+                recorded.gone.append(id_)
+            continue
+        state = state_of(row.status, row.started_at, row.stopped_at)
+        if known is None:
+            recorded.new.append(id_)
+        elif known != (state, False):
+            recorded.changed.append(id_)
+        else:
+            continue
+        if state[0] in FINAL_STATUSES and (known is None or known[0][::2] != state[::2]):
+            recorded.ended.append(id_)
+    return recorded
+
+
+def _write(rows: Sequence[source.SourceExecution]) -> None:
+    if not rows:
+        return
+    columns = zip(*map(_columns, rows), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(UPSERT, [list(column) for column in columns])
+
+
+def _columns(row: source.SourceExecution) -> tuple[object, ...]:
+    status, started_at, completed_at = state_of(row.status, row.started_at, row.stopped_at)
+    return (
+        row.execution_id,
+        row.workflow_id,
+        status,
+        row.mode,
+        row.retry_of,
+        row.created_at,
+        started_at,
+        completed_at,
+        _duration_ms(started_at, completed_at),
+    )
+
+
+def _duration_ms(started_at: datetime | None, completed_at: datetime | None) -> int | None:
+    if started_at is None or completed_at is None or completed_at < started_at:
+        return None
+    return min(round((completed_at - started_at).total_seconds() * 1000), 2**31 - 1)
+
+
+def _mark_gone(ids: Sequence[int]) -> None:
+    if ids:
+        Execution.objects.filter(pk__in=ids, source_deleted_at=None).update(source_deleted_at=timezone.now())
+
+
+def _announce(recorded: Recorded, priority: int) -> None:
+    """Tell the browsers; last, because publishing holds a lock until the commit."""
+    touched = sorted({*recorded.new, *recorded.changed})
+    if not touched:
+        return
+    if priority >= queue.BACKFILL or len(touched) > ANNOUNCE_SINGLY:
+        events.execution_batch(len(touched), touched[0], touched[-1])
+        return
+    new, ended = set(recorded.new), set(recorded.ended)
+    for execution in Execution.objects.filter(pk__in=touched).order_by("pk"):
+        if execution.pk in new:
+            events.execution_new(execution)
+        if execution.pk in ended or execution.pk not in new:
+            events.execution_completed(execution)
