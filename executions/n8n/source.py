@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
+from django.db import ProgrammingError, connections
 
 from executions.n8n.binary_data import BinaryUnavailable, too_large
 from executions.n8n.paths import PathRefused, below
@@ -156,15 +156,20 @@ def states(
 def binary_row(file_id: str, max_bytes: int) -> bytes | None:
     """The bytes of a file in n8n's table binary_data, or None when it is not there.
 
-    Raises BinaryUnavailable when there are more than `max_bytes`; they are not read then.
+    Raises BinaryUnavailable when there are more than `max_bytes` (they are not read then), and when there is no such
+    table, or our role may not read it.
     """
     try:
         key = UUID(file_id)
     except ValueError:
         raise BinaryUnavailable(f"n8n names a file of its database by {file_id[:100]!r}, which is no UUID.") from None
-    with connections[ALIAS].cursor() as cursor:
-        cursor.execute(BINARY_ROW, [max_bytes, key])
-        row = cursor.fetchone()
+    try:
+        with connections[ALIAS].cursor() as cursor:
+            cursor.execute(BINARY_ROW, [max_bytes, key])
+            row = cursor.fetchone()
+    except ProgrammingError as error:
+        reason = "n8n's table binary_data does not exist, or the role in N8N_DATABASE_URL lacks SELECT on it."
+        raise BinaryUnavailable(reason) from error
     if row is None:
         return None
     size, content = row
