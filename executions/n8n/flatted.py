@@ -5,12 +5,14 @@ stand for themselves. An entry that is itself a string is that string, even when
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 Shallow = dict[str, Any] | list[Any] | str | int | float | bool | None
 """An entry: a scalar as it is, or a container whose children are still references. Only a Document reads those."""
 
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 MAX_VALUES = 1_000_000
 MAX_DEPTH = 10_000
 
@@ -107,11 +109,13 @@ class _Resolver:
                 self._open.discard(identity)
                 continue
             key, child = step
-            entry = self._document._enter(self._document._follow(child))
+            if key in self._skip:
+                continue
+            copy = self._start(self._document._enter(self._document._follow(child)))
             if key is None:
-                target.append(self._start(entry))
-            elif key not in self._skip:
-                target[key] = self._start(entry)
+                target.append(copy)
+            else:
+                target[key] = copy
         return result
 
     def _start(self, entry: Shallow) -> Any:
@@ -146,7 +150,7 @@ def clean(text: str) -> str:
     """Text that PostgreSQL accepts: without NUL, and without halves of surrogate pairs."""
     if text.isascii():
         return text.replace("\x00", "") if "\x00" in text else text
-    return text.replace("\x00", "").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text.replace("\x00", ""))
 
 
 def decode(text: str) -> Document:
