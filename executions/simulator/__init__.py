@@ -3,9 +3,9 @@
 It knows nothing of the dashboard (no models, no ingest) and writes with psycopg directly, as another program would.
 """
 
+from executions.simulator.api import Run, Simulator
 from executions.simulator.guard import NotASimulatedDatabase, create_schema
 from executions.simulator.scenarios import Scenario, UnknownScenario
 from executions.simulator.services import Box
-from executions.simulator.simulator import Simulator
 
-__all__ = ["Box", "NotASimulatedDatabase", "Scenario", "Simulator", "UnknownScenario", "create_schema"]
+__all__ = ["Box", "NotASimulatedDatabase", "Run", "Scenario", "Simulator", "UnknownScenario", "create_schema"]

@@ -35,6 +35,11 @@ class SimulatedCamera:
         """The same number for the same camera in every run: it always shows the same place."""
         return crc32(f"{self.site.device_id}:{self.camera_id}".encode())
 
+    @property
+    def label(self) -> str:
+        """What the camera writes into its image."""
+        return f"{self.site.location}  {self.camera_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:

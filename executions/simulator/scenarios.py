@@ -47,9 +47,9 @@ def _smoke(name: str, about: str, **changes: object) -> Scenario:
 
 
 ALL: tuple[Scenario, ...] = (
-    Scenario("none_multipart", "nothing detected, no Telegram (B02)", weight=70),
+    Scenario("none", "nothing detected, no Telegram (B02)", weight=70),
     Scenario("none_json", "nothing detected, JSON body (A02)", weight=8, body="json"),
-    _smoke("smoke_multipart", "smoke, Telegram photo sent (B01)", weight=7),
+    _smoke("smoke", "smoke, Telegram photo sent (B01)", weight=7),
     _smoke("smoke_json", "smoke, JSON body, Telegram message sent (A01)", weight=2, body="json"),
     Scenario(
         "fire_smoke_fence",

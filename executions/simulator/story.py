@@ -6,9 +6,10 @@ from random import Random
 
 from executions.simulator import scenarios
 from executions.simulator.fleet import CAMERAS, SimulatedCamera
-from executions.simulator.landscape import ridge
+from executions.simulator.plume import FOOT
 from executions.simulator.scenarios import Scenario
 from executions.simulator.services import FENCED_JSON, SMOKE_PROSE, Box
+from executions.simulator.terrain import ridge
 
 GROWING_ROUNDS, QUIET_ROUNDS = 10, 4
 
@@ -34,7 +35,7 @@ class Fire:
         size = min(1.0, (self.age + 1) / GROWING_ROUNDS)
         foot = ridge(self.camera.seed, self.x) + 0.03
         width, height = 0.03 + 0.15 * size, 0.06 + 0.30 * size
-        smoke = Box("smoke", round(0.46 + 0.44 * size, 4), _inside(self.x - width * 0.4, foot - height, width, height))
+        smoke = Box("smoke", round(0.46 + 0.44 * size, 4), _inside(self.x - width * FOOT, foot - height, width, height))
         if size < 0.7:
             return (smoke,)
         flame = Box("fire", round(0.40 + 0.45 * size, 4), _inside(self.x - 0.015, foot - 0.035, 0.035, 0.045))
@@ -42,10 +43,14 @@ class Fire:
 
 
 class Story:
-    """An endless tour of the cameras, four of a site after another. With `only`, just these scenarios happen."""
+    """An endless tour of the cameras, four of a site after another.
 
-    def __init__(self, random: Random, only: Sequence[Scenario] = ()) -> None:
-        self.random, self.only = random, only
+    With `only`, just these scenarios happen. Unless `moving`, boxes stay where the scenarios have them, so that
+    a pool of frames is enough.
+    """
+
+    def __init__(self, random: Random, only: Sequence[Scenario] = (), *, moving: bool = True) -> None:
+        self.random, self.only, self.moving = random, only, moving
         self.fire = Fire(CAMERAS[1], 0.62)
         self.quiet = 0
 
@@ -59,10 +64,12 @@ class Story:
     def _scenario(self, camera: SimulatedCamera) -> Scenario:
         if self.only:
             return scenarios.draw(self.random, self.only)
+        if not self.moving:
+            return scenarios.draw(self.random)
         if camera == self.fire.camera and not self.quiet:
             boxes = self.fire.boxes()
             vision = FENCED_JSON if len(boxes) > 1 else SMOKE_PROSE
-            return replace(scenarios.named("smoke_multipart"), boxes=boxes, vision=vision)
+            return replace(scenarios.named("smoke"), boxes=boxes, vision=vision)
         return self._moved(camera, scenarios.draw(self.random))
 
     def _moved(self, camera: SimulatedCamera, scenario: Scenario) -> Scenario:
@@ -83,7 +90,7 @@ class Story:
 
 def _placed(camera: SimulatedCamera, box: Box, x: float) -> Box:
     width, height = box.bbox[2:]
-    foot = ridge(camera.seed, x + width / 2) + 0.03
+    foot = ridge(camera.seed, x + width * FOOT) + 0.03
     return replace(box, bbox=_inside(x, foot - height, width, height))
 
 

@@ -43,7 +43,15 @@ class Command(BaseCommand):
         add("--binary-mode", choices=BINARY_MODES, default="memory", help="where n8n keeps images (default memory)")
         add("--seed", type=int, default=0, help="the same seed gives the same executions")
         add("--size", type=_size, default=(1920, 1080), help="size of the frames (default 1920x1080)")
-        add("--pool", type=int, default=0, help="draw so many frames before, and send them again and again")
+        add(
+            "--pool",
+            type=int,
+            default=0,
+            help="draw at most so many frames and send them again and again, for high rates",
+        )
+        add(
+            "--draw-hour", type=int, choices=range(24), metavar="H", help="draw daylight as at this hour, not as at now"
+        )
         add("--database-url", default="", help="another database than N8N_DATABASE_URL")
         add("--create-schema", action="store_true", help="make n8n's tables when the database is empty")
         add("--yes-this-is-a-test-database", action="store_true", help="write even if it looks like a real n8n")
@@ -80,12 +88,14 @@ class Command(BaseCommand):
             binary_path=path,
             seed=options["seed"],
             size=options["size"],
+            pool=options["pool"],
+            draw_hour=options["draw_hour"],
             workflow_id=settings.N8N_WORKFLOW_IDS[0],
         )
 
     def _run(self, simulator: Simulator, chosen: list[scenarios.Scenario], options: dict[str, Any]) -> None:
         count = options["count"]
-        lives = simulator.lives(Story(Random(options["seed"]), chosen).scenes())
+        lives = simulator.lives(Story(Random(options["seed"]), chosen, moving=not options["pool"]).scenes())
         with _stop_on_signal() as stop, tqdm(total=count, disable=not count, unit="execution") as bar:
             self.stdout.write(f"Writing as n8n {simulator.version}, {options['rate']:g} executions per second.")
 
