@@ -38,7 +38,16 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http" and scope["path"] == "/events/":
         await streams(scope, receive, send)
     else:
-        await pages(scope, receive, send)
+        await pages(scope, _as_coroutine(receive), send)
+
+
+def _as_coroutine(receive: Receive) -> Receive:
+    """What granian returns is awaitable but no coroutine; a2wsgi can hand only those to the loop from its threads."""
+
+    async def receive_one() -> Message:
+        return await receive()
+
+    return receive_one
 
 
 async def _live(receive: Receive, send: Send) -> None:

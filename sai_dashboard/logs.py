@@ -45,4 +45,6 @@ def configuration(*, level: str, json: bool) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
+        # It tells of every browser that comes and goes.
+        "loggers": {"django_eventstream": {"level": "WARNING"}},
     }
