@@ -5,7 +5,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -360,6 +360,30 @@ class QueueStatus(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
+class QueueItemQuerySet(models.QuerySet["QueueItem"]):
+    """Which pieces of work?"""
+
+    def failed_first(self) -> Self:
+        """Failed ones, then what is being worked on and what is due; completed ones last."""
+        order = {QueueStatus.FAILED: 0, QueueStatus.PROCESSING: 1, QueueStatus.PENDING: 2}
+        rank = Case(*(When(status=status, then=place) for status, place in order.items()), default=3)
+        return self.annotate(rank=rank).order_by("rank", "-queued_at", "-id")
+
+    def retry(self) -> int:
+        """Make failed work due again with fresh attempts; how many it was. The reason stays until it succeeds.
+
+        Conditional, so that two people who press the button at once cannot disturb a worker that has it already.
+        """
+        return self.filter(status=QueueStatus.FAILED).update(
+            status=QueueStatus.PENDING,
+            attempts=0,
+            requests=F("requests") + 1,
+            available_at=timezone.now(),
+            queued_at=timezone.now(),
+            completed_at=None,
+        )
+
+
 class QueueItem(models.Model):
     """A piece of extraction to do, and what became of it."""
 
@@ -387,6 +411,8 @@ class QueueItem(models.Model):
     started_at = models.DateTimeField(_("started"), null=True)
     completed_at = models.DateTimeField(_("ended"), null=True)
     processing_time_ms = models.IntegerField(_("took (ms)"), null=True)
+
+    objects = QueueItemQuerySet.as_manager()
 
     class Meta:
         db_table = "etl_processing_queue"

@@ -5,10 +5,12 @@ that works on one machine (embedded PostgreSQL, local image store). `.env.exampl
 """
 
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sai_dashboard import embedded, logs
@@ -21,7 +23,7 @@ env.read_env(BASE_DIR / ".env")
 def positive_int(name: str, default: int) -> int:
     """An environment variable that counts something, at least 1."""
     try:
-        value = env.int(name, default=default)
+        value: int = env.int(name, default=default)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {env.str(name)!r}.") from error
     if value < 1:
@@ -38,7 +40,7 @@ def optional_folder(name: str) -> Path | None:
 def database(name: str, embedded_name: str) -> dict[str, object]:
     """The database an URL in the environment points at, else one of the embedded PostgreSQL."""
     url = env.str(name, default="") or embedded.database_url(DATA_DIR / "postgres", embedded_name)
-    config = environ.Env.db_url_config(url)
+    config: dict[str, Any] = environ.Env.db_url_config(url)
     if config.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured(f"{name} must be a postgresql:// address.")
     # Persistent and checked: connecting costs more than most of our statements, and a server may restart.
@@ -182,6 +184,59 @@ HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 
-LOGGING = logs.configuration(
-    level=env.str("LOG_LEVEL", default="INFO"), json=env.bool("LOG_JSON", default=False)
-)
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "SAI",
+    "SITE_HEADER": "SAI",
+    "SITE_SUBHEADER": _("Wildfire detections"),
+    "SITE_SYMBOL": "local_fire_department",
+    "SITE_URL": "/",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "items": [
+                    {"title": _("Live page"), "icon": "sensors", "link": reverse_lazy("live")},
+                    {"title": _("System"), "icon": "monitor_heart", "link": reverse_lazy("system")},
+                ]
+            },
+            {
+                "title": _("Captured"),
+                "items": [
+                    {
+                        "title": _("Executions"),
+                        "icon": "photo_camera",
+                        "link": reverse_lazy("admin:executions_execution_changelist"),
+                    },
+                    {
+                        "title": _("Queue"),
+                        "icon": "pending_actions",
+                        "link": reverse_lazy("admin:executions_queueitem_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": _("Registry"),
+                "items": [
+                    {
+                        "title": _("Monitoring nodes"),
+                        "icon": "cell_tower",
+                        "link": reverse_lazy("admin:executions_monitoringnode_changelist"),
+                    },
+                    {
+                        "title": _("Cameras"),
+                        "icon": "videocam",
+                        "link": reverse_lazy("admin:executions_camera_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": _("People"),
+                "items": [
+                    {"title": _("Users"), "icon": "person", "link": reverse_lazy("admin:auth_user_changelist")},
+                    {"title": _("Groups"), "icon": "group", "link": reverse_lazy("admin:auth_group_changelist")},
+                ],
+            },
+        ],
+    },
+}
+
+LOGGING = logs.configuration(level=env.str("LOG_LEVEL", default="INFO"), json=env.bool("LOG_JSON", default=False))
