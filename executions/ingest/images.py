@@ -17,11 +17,14 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from PIL import Image, UnidentifiedImageError
 
+from executions.ingest import webp
+
 PREVIEW_SIDE, THUMB_SIDE = 1280, 300
 # Method 2 takes half the time of the default 4 for 3 % more bytes; the encoder is most of the cost of a frame.
 QUALITY, METHOD = 80, 2
-# A progressive JPEG of a few megabytes can hold 100,000 scans, each a walk over all pixels: hours. Real ones hold 10.
-MAX_SCANS = 500
+# A small progressive JPEG can hold thousands of scans, each a walk over all pixels: 100 of them over 36 megapixels
+# take 5 s, 500 half a minute, which is how long a worker may hold an execution. Real ones hold about 10.
+MAX_SCANS = 100
 ORIENTATION_TAG = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -202,7 +205,7 @@ def _decode(original: bytes, max_bytes: int, max_pixels: int) -> _Decoded:
     Pillow's own way to tolerate that, ImageFile.LOAD_TRUNCATED_IMAGES, is one switch for all threads: another thread's
     cut-off image would slip through unmarked. Each format has a way of its own that needs no switch.
     """
-    data, is_truncated = _padded_webp(original, max_bytes, max_pixels)
+    data, is_truncated = _whole_webp(original, max_bytes, max_pixels)
     image, size = _open(data, max_pixels)
     image_format = FORMATS[image.format or ""]
     try:
@@ -224,7 +227,7 @@ def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
         raise ImageRefused("The image is damaged: its header states no size.")
     _check_pixels(size, max_pixels)
     if image.info.get("progressive") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise ImageRefused(f"The JPEG image has more than {MAX_SCANS} scans; reading it would take hours.")
+        raise ImageRefused(f"The JPEG image has more than {MAX_SCANS} scans; reading it would take too long.")
     image.draft(None, _fit(size, PREVIEW_SIDE))
     return image, size
 
@@ -247,32 +250,16 @@ def _salvage(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _padded_webp(data: bytes, max_bytes: int, max_pixels: int) -> tuple[bytes, bool]:
-    """A WebP whose end is missing, filled up with zeros, and whether it was; anything else as it is.
-
-    libwebp opens only complete files. It decodes zeros into a smear below the last good rows.
-    """
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+def _whole_webp(data: bytes, max_bytes: int, max_pixels: int) -> tuple[bytes, bool]:
+    """A WebP file made complete, and whether it had to be; anything else as it is."""
+    if not webp.is_webp(data):
         return data, False
     # Here and not in `_open`, because opening already takes memory for all pixels.
-    _check_pixels(_webp_size(data), max_pixels)
-    length = int.from_bytes(data[4:8], "little") + 8
+    _check_pixels(webp.pixel_size(data), max_pixels)
+    length = webp.stated_bytes(data)
     if length > max_bytes:
         raise ImageRefused(f"The WebP image says it has {length:,} bytes; IMAGE_MAX_BYTES allows {max_bytes:,}.")
-    return data.ljust(length, b"\0"), len(data) < length
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Width and height from the first chunk of a WebP file; (0, 0) if it is none that we know."""
-    chunk, header = data[12:16], data[20:30]
-    if chunk == b"VP8X":
-        return int.from_bytes(header[4:7], "little") + 1, int.from_bytes(header[7:10], "little") + 1
-    if chunk == b"VP8L":
-        bits = int.from_bytes(header[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if chunk == b"VP8 ":
-        return int.from_bytes(header[6:8], "little") & 0x3FFF, int.from_bytes(header[8:10], "little") & 0x3FFF
-    return 0, 0
+    return (webp.completed(data), True) if len(data) < length else (data, False)
 
 
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
