@@ -1,5 +1,6 @@
 """The admin: what machines wrote can be read; what people know better can be changed; what failed can be retried."""
 
+from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
@@ -35,16 +37,17 @@ from executions.models import (
 from executions.paginator import EstimatingPaginator
 
 RECENT = timedelta(hours=24)
-RISK_COLOURS = {"critical": "danger", "high": "warning", "medium": "warning", "low": "info", "none": "success"}
-STATUS_COLOURS = {
-    "success": "success",
-    "completed": "success",
-    "error": "danger",
-    "crashed": "danger",
-    "failed": "danger",
-    "running": "info",
-    "processing": "info",
-}
+
+
+def _labels(**colours: str) -> dict[str, str]:
+    """Colours of a label by code; Unfold shows the bare code where it finds none."""
+    return defaultdict(lambda: "default", colours)
+
+
+RISK_LABELS = _labels(critical="danger", high="warning", medium="warning", low="info", none="success")
+STATUS_LABELS = _labels(success="success", error="danger", crashed="danger", running="info")
+QUEUE_LABELS = _labels(completed="success", failed="danger", processing="info")
+TELEGRAM_LABELS = _labels(sent="success", failed="danger", unknown="warning")
 
 
 class ReadOnly:
@@ -132,7 +135,7 @@ class ExecutionAdmin(ReadOnly, ModelAdmin):
         if address is None:
             return "–"
         return format_html(
-            '<img src="{}" width="96" height="54" alt="" loading="lazy" class="rounded object-contain">', address
+            '<img src="{}" width="96" height="54" alt="" loading="lazy" class="rounded max-w-none">', address
         )
 
     @display(description=_("image"))
@@ -152,20 +155,21 @@ class ExecutionAdmin(ReadOnly, ModelAdmin):
         shown = cards.moment(execution.frame_at)
         return shown.text if shown else "–"
 
-    @display(description=_("status"), label=STATUS_COLOURS)
+    @display(description=_("status"), label=STATUS_LABELS)
     def state(self, execution: Execution) -> tuple[str, str]:
         return execution.status, execution.get_status_display()
 
-    @display(description=_("detection"), label=RISK_COLOURS)
+    @display(description=_("detection"), label=RISK_LABELS)
     def detection(self, execution: Execution) -> tuple[str, str]:
         card = cards.card(execution)
         found = ", ".join(finding.text for finding in card.findings)
-        return execution.risk_level or "", " · ".join(filter(None, [card.level.text, found])) or card.result_note
+        seen = " · ".join(filter(None, [card.level.text, found]))
+        return card.level.code, seen or Truncator(card.result_note).chars(40)
 
-    @display(description=_("Telegram"), label={"sent": "success", "failed": "danger", "unknown": "warning"})
-    def delivery(self, execution: Execution) -> tuple[str, str] | str:
-        card = cards.card(execution)
-        return (card.telegram.code, card.telegram.text) if card.telegram.text else "–"
+    @display(description=_("Telegram"), label=TELEGRAM_LABELS)
+    def delivery(self, execution: Execution) -> tuple[str, str]:
+        telegram = cards.card(execution).telegram
+        return telegram.code, telegram.text or "–"
 
 
 # --- Registry ------------------------------------------------------------------------------------
@@ -284,8 +288,8 @@ class QueueItemAdmin(ReadOnly, ModelAdmin):
     actions_detail = ["retry_this"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[QueueItem]":
-        rows: QueueItemQuerySet = super().get_queryset(request)
-        return rows.failed_first()
+        # Not super's, which orders by `rank` before there is one.
+        return QueueItem.objects.failed_first()
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         if request.GET.get(StateFilter.parameter_name) in ("all", QueueStatus.COMPLETED):
@@ -309,7 +313,7 @@ class QueueItemAdmin(ReadOnly, ModelAdmin):
         address = reverse("admin:executions_execution_change", args=[item.execution_id])
         return format_html('<a href="{}">{}</a>', address, item.execution_id)
 
-    @display(description=_("state"), label=STATUS_COLOURS)
+    @display(description=_("state"), label=QUEUE_LABELS)
     def state(self, item: QueueItem) -> tuple[str, str]:
         return item.status, item.get_status_display()
 

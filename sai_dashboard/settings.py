@@ -10,10 +10,10 @@ from zoneinfo import available_timezones
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from sai_dashboard import embedded, logs
+from sai_dashboard.admin_theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -183,60 +183,5 @@ X_FRAME_OPTIONS = "DENY"
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "SAI",
-    "SITE_HEADER": "SAI",
-    "SITE_SUBHEADER": _("Wildfire detections"),
-    "SITE_SYMBOL": "local_fire_department",
-    "SITE_URL": "/",
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    {"title": _("Live page"), "icon": "sensors", "link": reverse_lazy("live")},
-                    {"title": _("System"), "icon": "monitor_heart", "link": reverse_lazy("system")},
-                ]
-            },
-            {
-                "title": _("Captured"),
-                "items": [
-                    {
-                        "title": _("Executions"),
-                        "icon": "photo_camera",
-                        "link": reverse_lazy("admin:executions_execution_changelist"),
-                    },
-                    {
-                        "title": _("Queue"),
-                        "icon": "pending_actions",
-                        "link": reverse_lazy("admin:executions_queueitem_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": _("Registry"),
-                "items": [
-                    {
-                        "title": _("Monitoring nodes"),
-                        "icon": "cell_tower",
-                        "link": reverse_lazy("admin:executions_monitoringnode_changelist"),
-                    },
-                    {
-                        "title": _("Cameras"),
-                        "icon": "videocam",
-                        "link": reverse_lazy("admin:executions_camera_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": _("People"),
-                "items": [
-                    {"title": _("Users"), "icon": "person", "link": reverse_lazy("admin:auth_user_changelist")},
-                    {"title": _("Groups"), "icon": "group", "link": reverse_lazy("admin:auth_group_changelist")},
-                ],
-            },
-        ],
-    },
-}
 
 LOGGING = logs.configuration(level=env.str("LOG_LEVEL", default="INFO"), json=env.bool("LOG_JSON", default=False))
