@@ -6,14 +6,13 @@ import secrets
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from sai_dashboard.embedded.errors import EmbeddedPostgresError
 
 USER = "sai"
 HOST = "127.0.0.1"
-# Shown by libpq as the "socket" that it did not find, which makes the sentence a part of every such error.
-NO_SERVER_YET = "/no embedded PostgreSQL yet: run make demo, or set DATABASE_URL"
+NO_SERVER_YET = "no embedded PostgreSQL yet: run make demo or set DATABASE_URL"
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,14 @@ def database_url(root: Path, name: str) -> str:
     try:
         connection = Connection.read(root / "connection.json")
     except EmbeddedPostgresError as error:
-        return f"postgresql:///{name}?{urlencode({'host': f'/{error}'})}"
-    if connection is None:
-        return f"postgresql:///{name}?{urlencode({'host': NO_SERVER_YET})}"
-    return connection.url(name)
+        return _explaining(str(error), name)
+    return connection.url(name) if connection else _explaining(NO_SERVER_YET, name)
+
+
+def _explaining(sentence: str, name: str) -> str:
+    """An address that leads nowhere: libpq takes the sentence for a socket's folder and shows it in its error."""
+    # A comma would separate several hosts.
+    return f"postgresql:///{name}?host={quote('/' + sentence.replace(',', ';'), safe='')}"
 
 
 def secret_key(data_dir: Path) -> str:

@@ -154,6 +154,9 @@ class EmbeddedPostgres:
 
     def _launch(self, binaries: Path, account: Account) -> bool:
         """Start the postmaster once; whether it became ready. It keeps running when this process ends."""
+        if self._process is not None:
+            self._process.poll()  # One that was killed still waits to be buried.
+        self._disclaim_stale_lock()
         connection = self._connection_with_free_port()
         settings = {
             **self._settings,
@@ -172,6 +175,17 @@ class EmbeddedPostgres:
         self._process = process
         return self._becomes_ready(process.pid)
 
+    def _disclaim_stale_lock(self) -> None:
+        """After a crash of the machine the stored process id may be anybody's, and PostgreSQL would refuse for ever.
+
+        It takes its own parent's id for stale and then still makes sure that nobody uses the old shared memory.
+        """
+        lines = self._postmaster_file()
+        if len(lines) >= 7:
+            with (self.data / "postmaster.pid").open("r+") as file:
+                file.write("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+                file.truncate()
+
     def _connection_with_free_port(self) -> Connection:
         connection = Connection.read(self.root / "connection.json")
         if connection is None:
@@ -187,7 +201,7 @@ class EmbeddedPostgres:
     # --- the running process ---------------------------------------------------------------------
 
     def _pid(self) -> int | None:
-        """The postmaster of our data folder. A stale file may name any process: only one that works there counts."""
+        """The postmaster of our data folder. A stale file may name any process, so the process itself is asked."""
         lines = self._postmaster_file()
         if not lines or not lines[0].isdigit():
             return None
@@ -196,7 +210,7 @@ class EmbeddedPostgres:
 
     def _is_ours(self, pid: int) -> bool:
         try:
-            return Path(os.readlink(f"/proc/{pid}/cwd")) == self.data
+            return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return False
 
