@@ -108,7 +108,8 @@ def _read_row(file_id: str, database: Callable[[str, int], bytes | None], max_by
 def _read_file(key: str, folder: Path | None, execution_id: int | None, max_bytes: int) -> bytes:
     if folder is None:
         raise BinaryUnavailable(
-            "n8n keeps the file in its file system. Set N8N_BINARY_DATA_PATH to the folder of n8n's binary data."
+            "n8n keeps the file in its file system. Set N8N_BINARY_DATA_PATH to the folder of n8n's binary data.",
+            retryable=True,  # A setting that somebody forgot must fail loudly, not leave every image out.
         )
     names = [key, *_other_names(key, execution_id)]
     try:

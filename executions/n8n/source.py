@@ -210,7 +210,8 @@ def _id(said: str | None) -> int | None:
 def _read_bundle(execution_id: int, storage_path: Path | None) -> SourceData | None:
     if storage_path is None:
         raise DataUnavailable(
-            "n8n keeps this execution's data in its file system. Set N8N_STORAGE_PATH to the folder of n8n's storage."
+            "n8n keeps this execution's data in its file system. Set N8N_STORAGE_PATH to the folder of n8n's storage.",
+            retryable=True,
         )
     rows = executions([execution_id])
     if not rows:

@@ -48,10 +48,10 @@ def test_a_storage_that_we_cannot_read_is_named(mode: str) -> None:
     assert mode in reason(BinaryRef(mode, id=f"{mode}:x")).reason
 
 
-def test_an_unset_folder_is_named() -> None:
+def test_an_unset_folder_is_named_and_tried_again() -> None:
     found = reason(filesystem(KEY))
     assert "Set N8N_BINARY_DATA_PATH" in found.reason
-    assert not found.retryable
+    assert found.retryable
 
 
 @pytest.mark.parametrize(
