@@ -1,7 +1,8 @@
 """Fetch and decode what n8n keeps of one execution; the common first half of both phases."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -11,6 +12,8 @@ from executions.ingest.queue import Claim
 from executions.models import Execution
 from executions.n8n import source
 from executions.n8n.flatted import Document, MalformedData, decode
+
+T = TypeVar("T")
 
 PATIENCE_S = 10.0
 """How long data that n8n has not written yet is waited for; 1.60.1 needs up to 0.3 s."""
@@ -45,7 +48,21 @@ def load(claim: Claim) -> Loaded:
     try:
         return Loaded(decode(data.text), data.workflow, None)
     except MalformedData as error:
-        return Loaded(None, data.workflow, f"n8n's data of this execution cannot be read: {error}")
+        return Loaded(None, data.workflow, _unreadable(error))
+
+
+def interpret(loaded: Loaded, reader: Callable[[Document], T]) -> tuple[T | None, str | None]:
+    """What `reader` makes of the document, or None and the reason: references may turn out broken only on the way."""
+    if loaded.document is None:
+        return None, loaded.reason
+    try:
+        return reader(loaded.document), None
+    except MalformedData as error:
+        return None, _unreadable(error)
+
+
+def _unreadable(error: MalformedData) -> str:
+    return f"n8n's data of this execution cannot be read: {error}"
 
 
 def wait_or_give_up(claim: Claim, message: str) -> None:

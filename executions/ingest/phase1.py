@@ -41,16 +41,14 @@ def extract(claim: queue.Claim) -> None:
     ExtractionError when the image cannot be had now; all else is recorded first in that case.
     """
     begun = time.monotonic()
-    loaded = loading.load(claim)
-    if loaded.document is None:
-        capture, frame = None, _rederive(claim.execution_id)
+    capture, reason = _capture(claim)
+    if capture is None:
+        frame = _rederive(claim.execution_id)
     else:
-        names = NodeNames.from_settings(settings.N8N_NODE_NAMES)
-        capture = _complete_metadata(read_capture(loaded.document, names, loaded.workflow))
-        loaded = replace(loaded, document=None)  # Megabytes; the image is next to need memory.
+        capture = _complete_metadata(claim.execution_id, capture)
         frame = _take_image(claim.execution_id, capture)
     with transaction.atomic():
-        execution = _write(claim.execution_id, capture, frame, loaded.reason)
+        execution = _write(claim.execution_id, capture, frame, reason)
         if not frame.is_retryable:
             queue.complete(claim)
         if not claim.is_silent:
@@ -59,12 +57,19 @@ def extract(claim: queue.Claim) -> None:
         raise ExtractionError(frame.reason)
 
 
-def _complete_metadata(capture: Capture) -> Capture:
+def _capture(claim: queue.Claim) -> tuple[Capture | None, str | None]:
+    """What the webhook item says, or why it cannot be read. The decoded document, megabytes, ends here."""
+    loaded = loading.load(claim)
+    names = NodeNames.from_settings(settings.N8N_NODE_NAMES)
+    return loading.interpret(loaded, lambda document: read_capture(document, names, loaded.workflow))
+
+
+def _complete_metadata(execution_id: int, capture: Capture) -> Capture:
     """Fetch the metadata part that a multipart camera sends as a file of its own."""
     if capture.metadata_ref is None:
         return capture
     try:
-        metadata, reason = parse_metadata(_read(capture.metadata_ref))
+        metadata, reason = parse_metadata(_read(execution_id, capture.metadata_ref))
     except binary_data.BinaryUnavailable as error:
         metadata, reason = None, str(error)
     if metadata is None:
@@ -72,11 +77,12 @@ def _complete_metadata(capture: Capture) -> Capture:
     return with_metadata(capture, metadata)
 
 
-def _read(ref: BinaryRef) -> bytes:
+def _read(execution_id: int, ref: BinaryRef) -> bytes:
     return binary_data.read(
         ref,
         binary_data_path=settings.N8N_BINARY_DATA_PATH,
         database=source.binary_row,
+        execution_id=execution_id,
         max_bytes=settings.IMAGE_MAX_BYTES,
     )
 
@@ -86,7 +92,7 @@ def _take_image(execution_id: int, capture: Capture) -> Frame:
     if capture.image is None:
         return Frame(reason=capture.notes.get("image", "The camera sent no image."))
     try:
-        original = _read(capture.image)
+        original = _read(execution_id, capture.image)
     except binary_data.BinaryUnavailable as error:
         return Frame(reason=str(error), is_retryable=error.retryable)
     known = Execution.objects.values_list("image_sha256", flat=True).get(pk=execution_id)
@@ -152,9 +158,11 @@ def _set_camera(execution: Execution, capture: Capture, notes: dict[str, str]) -
 
 
 def _captured_at(capture: Capture, notes: dict[str, str]) -> datetime | None:
-    """The camera's own time. A clock that states no zone is read in its node's, else in SAI_TIME_ZONE, and noted."""
+    """The camera's own time. A known device's clock without a zone is read in its node's, else in SAI_TIME_ZONE."""
     if capture.captured_at is not None or capture.captured_local is None:
         return capture.captured_at
+    if capture.camera.device_id is None:  # Nobody said whose clock it is.
+        return None
     zone = registry.node_time_zone(capture.camera.device_id)
     where = "the monitoring node's setting" if zone else "SAI_TIME_ZONE"
     zone = zone or settings.SAI_TIME_ZONE

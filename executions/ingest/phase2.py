@@ -6,6 +6,7 @@ until another known value takes its place. A failed inference leaves no result: 
 
 import time
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -36,17 +37,16 @@ def extract(claim: queue.Claim) -> None:
     """
     begun = time.monotonic()
     loaded = loading.load(claim)
-    outcome = None
-    if loaded.document is not None:
-        execution = Execution.objects.only("status", "image_width", "image_height").get(pk=claim.execution_id)
-        names = NodeNames.from_settings(settings.N8N_NODE_NAMES)
-        outcome = read_outcome(
-            loaded.document, names, loaded.workflow, status=execution.status, image_size=_size(execution)
-        )
-        if not outcome.is_final:
-            loading.wait_or_give_up(claim, "n8n has not written this execution's final data yet.")
+    execution = Execution.objects.only("status", "image_width", "image_height").get(pk=claim.execution_id)
+    names = NodeNames.from_settings(settings.N8N_NODE_NAMES)
+    read = partial(
+        read_outcome, names=names, workflow=loaded.workflow, status=execution.status, image_size=_size(execution)
+    )
+    outcome, reason = loading.interpret(loaded, read)
+    if outcome is not None and not outcome.is_final:
+        loading.wait_or_give_up(claim, "n8n has not written this execution's final data yet.")
     with transaction.atomic():
-        written = _write(claim.execution_id, outcome, loaded.reason)
+        written = _write(claim.execution_id, outcome, reason)
         _ask_for_phase1(written)
         queue.complete(claim)
         if not claim.is_silent:
