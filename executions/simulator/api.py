@@ -107,17 +107,20 @@ class Simulator:
         pool: int = 0,
         draw_hour: int | None = None,
     ) -> None:
-        self.url = url
+        self.url, self.random, self.size = url, Random(seed), size
+        self.studio = Studio(pool, draw_hour)
         self.connection: psycopg.Connection[Any] = psycopg.connect(
             url, autocommit=True, application_name="simulate_n8n"
         )
-        self.version = version or guard.detect_version(self.connection)
-        self.random, self.size = Random(seed), size
-        self.studio = Studio(pool, draw_hour)
-        self.planner = Planner(self.version, Random(seed))
-        self.writer = Writer(self.connection, self.version, storage)
-        self.binaries = Binaries(binary_mode, binary_path, self.version, workflow_id, self.connection)
-        guard.ensure_workflow(self.connection, self.version, workflow_id)
+        try:
+            self.version = version or guard.detect_version(self.connection)
+            self.planner = Planner(self.version, Random(seed))
+            self.writer = Writer(self.connection, self.version, storage)
+            self.binaries = Binaries(binary_mode, binary_path, self.version, workflow_id, self.connection)
+            guard.ensure_workflow(self.connection, self.version, workflow_id)
+        except BaseException:
+            self.close()
+            raise
 
     def run_one(self, scenario: str | Scenario = "smoke", **overrides: Any) -> int:
         """Write the whole life of one execution at once, and return its id. For `overrides` see `begin`."""

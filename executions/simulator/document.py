@@ -1,6 +1,7 @@
 """The execution data that n8n writes: what the webhook received, what ran, what is left to run."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +36,9 @@ class Document:
     def saved_after(self, count: int) -> Json:
         """As saved after `count` workflow nodes, where progress is saved; the next one is on the stack."""
         runs = self.course.runs[:count]
-        result = {"runData": self.run_data(runs), "lastNodeExecuted": runs[-1].node}
+        # Each node's output is a copy of its own here, so this text is longer than the final one.
+        run_data = {node: deepcopy(held) for node, held in self.run_data(runs).items()}
+        result = {"runData": run_data, "lastNodeExecuted": runs[-1].node}
         coming = self.course.runs[count : count + 1]
         stack = [self._on_stack(run, self._input_of(count)) for run in coming]
         return self._whole(result, stack, waiting=self._merge_input(count))

@@ -36,13 +36,13 @@ def millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def node_error(version: str, scenario: "Scenario", node: str, item: Json, at: datetime) -> Json:
-    """The error of the node in which `scenario` fails, given the item it worked on."""
+def node_error(version: str, scenario: "Scenario", node: str, sent: Any, at: datetime) -> Json:
+    """The error of the node in which `scenario` fails; `sent` is the body of its request."""
     if scenario.body == "multipart" and scenario.image == "missing":
         return _no_binary_field(version, scenario, node, at)
     code, description, messages = _failure(scenario)
     error = _common(version, description, at)
-    error["context"] = {"itemIndex": 0, "request": _request(version, scenario, node, item)}
+    error["context"] = {"itemIndex": 0, "request": _request(version, scenario, node, sent)}
     error |= {"functionality": "regular", "name": "NodeApiError", "node": workflows.node(version, scenario.body, node)}
     message = MESSAGES[code]
     return error | {
@@ -135,26 +135,19 @@ def _no_binary_field(version: str, scenario: "Scenario", node: str, at: datetime
     return error | {"stack": _stack("NodeOperationError", message)}
 
 
-def _request(version: str, scenario: "Scenario", node: str, item: Json) -> Json:
+def _request(version: str, scenario: "Scenario", node: str, sent: Any) -> Json:
     """The request that failed: n8n repeats it in the error, image and all."""
     accept = "application/json,text/html,application/xhtml+xml,application/xml,text/*;q=0.9, image/*;q=0.8, */*;q=0.7"
-    multipart = scenario.body == "multipart" and node == "YOLO Inference"
-    request: Json = {} if multipart else {"body": _sent(item)}
-    request["headers"] = {"accept": accept} | (
-        {"content-type": f"multipart/form-data; boundary={BOUNDARY}"} if multipart else {}
-    )
+    headers, form = {"accept": accept}, scenario.body == "multipart" and node == "YOLO Inference"
+    request: Json = {"headers": headers} if form else {"body": sent, "headers": headers}
     request |= {"method": "POST", "uri": workflows.address(node), "gzip": True, "rejectUnauthorized": True}
     request |= {"followRedirect": True, "resolveWithFullResponse": True, "followAllRedirects": True, "timeout": 5000}
     if version.startswith("2."):
         request["sendCredentialsOnCrossOriginRedirect"] = True
-    if multipart:
-        request |= {"formData": FORM_DATA, "timeout": 15000}
+    if form:
+        headers["content-type"] = f"multipart/form-data; boundary={BOUNDARY}"
+        request |= {"formData": REPLACED if version.startswith("2.") else FORM_DATA, "timeout": 15000}
     return request | {"encoding": None, "json": False, "useStream": True}
-
-
-def _sent(item: Json) -> Any:
-    body = item["json"].get("body", item["json"])
-    return body if isinstance(body, dict) else {}
 
 
 def _stack(name: str, message: str) -> str:
@@ -167,6 +160,7 @@ def _stack(name: str, message: str) -> str:
 
 
 BOUNDARY = "--------------------------750604952343257079409800"
+REPLACED = "Binary data got replaced with this text. Original was a stream."
 FORM_DATA: Json = {
     "_overheadLength": 390,
     "_valueLength": 78264,

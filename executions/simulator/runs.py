@@ -22,6 +22,11 @@ from executions.simulator.structured import structured_output
 Source = tuple[str, int]
 CAMERA_TOKEN = "Bearer simulated-camera-token"
 HOOKS = {"json": "sai-json", "wait": "sai-json", "multipart": "e861ad7c-8160-4964-8953-5e3a02657293"}
+CONTENT_TYPES = {
+    "json": "application/json",
+    "wait": "application/json",
+    "multipart": "multipart/form-data; boundary=7101834e1122f6f884bf2185d71ae573",
+}
 FOOTER = (
     "\n\n_This message was sent automatically with _[n8n](https://n8n.io/?utm_source=n8n-internal"
     "&utm_medium=powered_by&utm_campaign=n8n-nodes-base.telegram)"
@@ -92,10 +97,10 @@ class _Draft:
             yield from self.json()
 
     def json(self) -> Iterator[NodeRun]:
-        yield (detector := self.detector("YOLO", "Webhook", paired(self.item)))
+        yield (detector := self.detector("YOLO", "Webhook"))
         if detector.error:
             return
-        yield (vision := self.vision("YOLO", detector.outputs[0][0]))
+        yield (vision := self.vision("YOLO"))
         if not vision.error:
             yield from self.decision("Ollama", vision.outputs[0][0]["json"], {})
 
@@ -106,10 +111,10 @@ class _Draft:
             return
         item: Json = {"json": {"metadata": self.metadata}, "pairedItem": {"item": 0}, "binary": binary}
         yield NodeRun("Metadata", [("Webhook", 0)], self.took(1, 10), [[item]])
-        yield (detector := self.detector("YOLO Inference", "Metadata", item))
+        yield (detector := self.detector("YOLO Inference", "Metadata"))
         if detector.error:
             return
-        yield (vision := self.vision("YOLO Inference", detector.outputs[0][0]))
+        yield (vision := self.vision("YOLO Inference"))
         if vision.error:
             return
         merged = {"metadata": self.metadata} | vision.outputs[0][0]["json"]
@@ -119,15 +124,18 @@ class _Draft:
         yield from self.decision("Merge", merged, {"binary": binary})
 
     def wait(self) -> Iterator[NodeRun]:
-        resumed = {"json": self.item["json"] | {"body": {}}, "pairedItem": {"item": 0}}
+        camera_only = ("authorization", "content-type", "content-length")
+        received = self.item["json"]
+        headers = {name: value for name, value in received["headers"].items() if name not in camera_only}
+        resumed = {"json": received | {"headers": headers, "body": {}}, "pairedItem": {"item": 0}}
         yield NodeRun("Wait", [("Webhook", 0)], 0, [[resumed]])
-        yield self.detector("YOLO", "Wait", resumed)
+        yield self.detector("YOLO", "Wait")
 
-    def detector(self, node: str, source: str, item: Json) -> NodeRun:
+    def detector(self, node: str, source: str) -> NodeRun:
         scenario = self.scenario
         if scenario.fails.startswith("detector"):
             took = 5011 if scenario.fails == "detector_timeout" else self.took(5, 130)
-            error = node_error(self.planner.version, scenario, node, item, self.later(took))
+            error = node_error(self.planner.version, scenario, node, self.detector_request(), self.later(took))
             return NodeRun(node, [(source, 0)], took, error=error)
         took = self.took(60, 220)
         # In production the detector sees a smaller frame than the camera sent.
@@ -135,10 +143,10 @@ class _Draft:
         answer = detector_answer(scenario.boxes, self.shot.image, size, self.later(took), self.planner.random)
         return NodeRun(node, [(source, 0)], took, [[{"json": answer, "pairedItem": {"item": 0}}]])
 
-    def vision(self, source: str, item: Json) -> NodeRun:
+    def vision(self, source: str) -> NodeRun:
         if self.scenario.fails == "vision_500":
             took = self.took(10, 40)
-            error = node_error(self.planner.version, self.scenario, "Ollama", item, self.later(took))
+            error = node_error(self.planner.version, self.scenario, "Ollama", self.vision_request(), self.later(took))
             return NodeRun("Ollama", [(source, 0)], took, error=error)
         took = int(self.scenario.vision_ms * self.planner.random.uniform(0.9, 1.1))
         answer = vision_answer(self.scenario.vision, self.later(took))
@@ -161,21 +169,37 @@ class _Draft:
         took, scenario = self.took(10, 250), self.scenario
         at, sources = self.later(took), [("If risk", 0)]
         if scenario.fails == "telegram_400":
-            error = node_error(self.planner.version, scenario, "Telegram", item, at)
+            error = node_error(self.planner.version, scenario, "Telegram", self.words(level), at)
             return NodeRun("Telegram", sources, took, error=error)
         return NodeRun("Telegram", sources, took, [[self.delivery(level, at)]])
 
     def delivery(self, level: str, at: datetime) -> Json:
-        scenario, camera = self.scenario, self.shot.camera.camera_id
+        scenario = self.scenario
         if scenario.telegram_error and self.planner.version.startswith("1.60"):
             return {"json": {}, "error": "Bad request - please check your parameters", "pairedItem": {"item": 0}}
         if scenario.telegram_error:
             return {"json": {"error": scenario.telegram_error}, "pairedItem": {"item": 0}}
         self.planner.message_id += 1
-        words = {"caption": f"Alerta SAI {camera} {level}"}
-        if scenario.body == "json":
-            words = {"text": f"Alerta SAI {camera}: {scenario.vision}{FOOTER}"}
-        return {"json": telegram_answer(self.planner.message_id, at, **words), "pairedItem": {"item": 0}}
+        return {"json": telegram_answer(self.planner.message_id, at, **self.words(level)), "pairedItem": {"item": 0}}
+
+    def words(self, level: str) -> dict[str, str]:
+        """The text of a Telegram message, or the caption of a photo."""
+        camera = self.shot.camera.camera_id
+        if self.scenario.body == "json":
+            return {"text": f"Alerta SAI {camera}: {self.scenario.vision}{FOOTER}"}
+        return {"caption": f"Alerta SAI {camera} {level}"}
+
+    def detector_request(self) -> Json:
+        """The body that goes to the detector: that of the camera's request, if it is JSON."""
+        body = self.item["json"]["body"]
+        return body if isinstance(body, dict) else {}
+
+    def vision_request(self) -> Json:
+        """The body that goes to the vision model: the workflow for JSON bodies repeats the image."""
+        prompt = "Analyze for fire or smoke. YOLO found: [...]"
+        request: Json = {"model": "qwen2.5vl:7b", "stream": False, "prompt": prompt}
+        image = self.detector_request().get("image")
+        return request | ({"images": [image]} if image else {})
 
     def took(self, least: int, most: int) -> int:
         return self.planner.random.randint(least, most)
@@ -203,19 +227,17 @@ def webhook_item(scenario: Scenario, shot: Shot, binary: Json) -> Json:
 def request(scenario: Scenario, shot: Shot, metadata: Json) -> Json:
     """The webhook item's `json`: headers, body and addresses of the camera's request."""
     body = _body(scenario, shot, metadata)
-    kind = {"multipart": "multipart/form-data; boundary=7101834e1122f6f884bf2185d71ae573"}.get(
-        scenario.body, "application/json"
-    )
     headers = {
         "host": "127.0.0.1:5678",
         "user-agent": "python-requests/2.34.2",
         "accept-encoding": "gzip, deflate",
         "accept": "*/*",
         "connection": "keep-alive",
-        "authorization": CAMERA_TOKEN,
-        "content-length": str(len(shot.image) + 900),
-        "content-type": "text/plain" if scenario.image == "text" else kind,
     }
+    if scenario.image != "text":
+        headers["authorization"] = CAMERA_TOKEN
+    kind = "text/plain" if scenario.image == "text" else CONTENT_TYPES[scenario.body]
+    headers |= {"content-length": str(len(shot.image) + 900), "content-type": kind}
     return {
         "headers": headers,
         "params": {},
