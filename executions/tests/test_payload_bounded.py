@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from executions.n8n.payload.bounded import MAX_BYTES, response, storable
@@ -54,7 +54,8 @@ def test_what_is_still_too_large_keeps_its_plain_values() -> None:
     assert storable({str(i): "a word " * 500 for i in range(1_000)}) == ({}, True)
 
 
-@given(st.dictionaries(st.text(), ANY))
+@given(st.dictionaries(st.text(), ANY, max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
 def test_the_copy_always_fits_a_jsonb_column(said: dict[str, Any]) -> None:
     copy, _ = storable(said)
     text = json.dumps(copy, ensure_ascii=False, allow_nan=False)

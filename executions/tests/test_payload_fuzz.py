@@ -41,7 +41,7 @@ ANY = st.recursive(
 )
 NODES = ["Webhook", "Metadata", "YOLO Inference", "YOLO", "Ollama", "Telegram", "Format SAI Output", "Other"]
 TYPES = {"nodes": [{"name": "Other", "type": "n8n-nodes-base.httpRequest"}]}
-QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 
 
 def read_everything(text: str, status: str = "error") -> None:
@@ -101,6 +101,7 @@ def test_anything_that_a_node_answers(results: dict[str, Any], error: Any) -> No
 
 
 @given(st.binary() | st.builds(lambda v: json.dumps(v).encode(), ANY))
+@QUIET
 def test_any_bytes_as_metadata(raw: bytes) -> None:
     metadata, reason = parse_metadata(raw)
     assert (metadata is None) != (reason is None)
