@@ -49,6 +49,10 @@ def test_a_failure_is_one_even_where_the_workflow_goes_on(answer: dict[str, Any]
     assert outcome == TelegramOutcome(False, error=error)
 
 
+def test_an_answer_that_also_carries_an_error_is_a_failure() -> None:
+    assert told(run(item(SENT, error="Forbidden")))[0] == TelegramOutcome(False, chat_id="-100123", error="Forbidden")
+
+
 def test_a_failure_that_stopped_the_workflow_says_why() -> None:
     outcome, _ = told(failed_run("Bad request", "chat not found"))
     assert outcome == TelegramOutcome(False, error="Bad request: chat not found")
