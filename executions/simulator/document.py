@@ -8,15 +8,17 @@ from typing import Any
 from executions.simulator import workflows
 from executions.simulator.errors import millis, node_crash, workflow_crash
 from executions.simulator.runs import Course, NodeRun, Source
-from executions.simulator.scenarios import Body
 from executions.simulator.services import Json
 
 
 class Document:
-    """Builds the data of one execution at each moment that n8n saves it; `started_at` is when it was received."""
+    """Builds the data of one execution at each moment that n8n saves it.
 
-    def __init__(self, version: str, body: Body, course: Course, started_at: datetime, resume_token: str) -> None:
-        self.version, self.body, self.course = version, body, course
+    `workflow` is the one that runs (see workflows.content), `started_at` when its webhook received the frame.
+    """
+
+    def __init__(self, version: str, workflow: str, course: Course, started_at: datetime, resume_token: str) -> None:
+        self.version, self.workflow, self.course = version, workflow, course
         self.started_at, self.resume_token = started_at, resume_token
 
     def received(self) -> Json:
@@ -92,7 +94,7 @@ class Document:
     def run_data(self, runs: Sequence[NodeRun]) -> Json:
         """The outputs by workflow node."""
         # A resumed execution counts from 0 again.
-        first = 1 if self.body == "wait" else 0
+        first = 1 if self.workflow == "wait" else 0
         return {run.node: [self._run(run, max(0, index - first))] for index, run in enumerate(runs)}
 
     def _run(self, run: NodeRun, index: int) -> Json:
@@ -122,11 +124,11 @@ class Document:
         return {"previousNode": node} | ({"previousNodeOutput": output} if output else {})
 
     def _webhook_stack(self) -> list[Json]:
-        node = workflows.node(self.version, self.body, "Webhook")
+        node = workflows.node(self.version, self.workflow, "Webhook")
         return [{"node": node, "data": {"main": [[self.course.item]]}, "source": None}]
 
     def _on_stack(self, run: NodeRun, item: Any) -> Json:
-        node = workflows.node(self.version, self.body, run.node)
+        node = workflows.node(self.version, self.workflow, run.node)
         source = {"main": [self._source(source) for source in run.sources]}
         return {"node": node, "data": {"main": [[item]]}, "source": source}
 

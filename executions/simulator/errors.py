@@ -43,7 +43,11 @@ def node_error(version: str, scenario: "Scenario", node: str, sent: Any, at: dat
     code, description, messages = _failure(scenario)
     error = _common(version, description, at)
     error["context"] = {"itemIndex": 0, "request": _request(version, scenario, node, sent)}
-    error |= {"functionality": "regular", "name": "NodeApiError", "node": workflows.node(version, scenario.body, node)}
+    error |= {
+        "functionality": "regular",
+        "name": "NodeApiError",
+        "node": workflows.node(version, scenario.workflow, node),
+    }
     message = MESSAGES[code]
     return error | {
         "messages": messages,
@@ -131,7 +135,7 @@ def _no_binary_field(version: str, scenario: "Scenario", node: str, at: datetime
     where = "Check that the parameter where you specified the input binary field name is correct"
     error = _common(version, f"{where}, and that it matches a field in the binary input", at)
     error |= {"context": {"itemIndex": 0}, "functionality": "regular", "name": "NodeOperationError"}
-    error |= {"node": workflows.node(version, scenario.body, node), "messages": [], "message": message}
+    error |= {"node": workflows.node(version, scenario.workflow, node), "messages": [], "message": message}
     return error | {"stack": _stack("NodeOperationError", message)}
 
 

@@ -102,7 +102,7 @@ SITES = (
     Site("sai-cam-node-02", "Cerro Uritorco", -30.8450, -64.4830, "rtsp"),
     Site("sai-cam-node-03", "La Cumbre", -30.9820, -64.4910),
     Site("sai-cam-node-04", "Los Gigantes", -31.3960, -64.7830),
-    Site("sai-cam-node-05", "Cuesta Blanca", -31.4810, -64.5730, "rtsp", "0.2.31"),
+    Site("sai-cam-node-05", "Valle Hermoso", -31.1170, -64.4810, "rtsp", "0.2.31"),
     Site("sai-cam-node-06", "Ascochinga", -30.9550, -64.2710),
 )
 POSITIONS = (("cam1", "north", 0), ("cam2", "east", 90), ("cam3", "south", 180), ("cam4", "west", 270))

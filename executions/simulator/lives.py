@@ -40,7 +40,7 @@ class Life:
     ) -> None:
         self.writer, self.planner, self.binaries = writer, planner, binaries
         self.scenario, self.shot, self.now, self.random = scenario, shot, now, random
-        self.row = Row(binaries.workflow_id, scenario.mode, scenario.body)
+        self.row = Row(binaries.workflow_id, scenario.mode, scenario.workflow)
         self.retry: Row | None = None
         self.old = writer.version.startswith("1.60")
 
@@ -53,7 +53,7 @@ class Life:
         """Every commit of this life, to the last."""
         course = Course(webhook_item(self.scenario, self.shot, self._stored_parts()), [])
         token = f"{self.random.getrandbits(256):064x}"
-        self.document = Document(self.writer.version, self.scenario.body, course, self.now(), token)
+        self.document = Document(self.writer.version, self.scenario.workflow, course, self.now(), token)
         yield from self._insert(self.row, self.document.received(), self.scenario.queued_ms or 10)
         yield from self._start(self.row)
         course.runs = self.planner.plan(self.scenario, self.shot, course.item, self.now(), self.execution_id).runs

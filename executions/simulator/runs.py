@@ -80,6 +80,7 @@ class _Draft:
         self.planner, self.scenario, self.shot, self.at = planner, scenario, shot, at
         self.item, self.execution_id = item, execution_id
         self.metadata = shot.metadata()
+        self.answers: dict[str, Json] = {}
 
     def timed(self) -> Iterator[NodeRun]:
         for run in self.course():
@@ -141,6 +142,7 @@ class _Draft:
         # In production the detector sees a smaller frame than the camera sent.
         size = (768, 432) if scenario.body == "multipart" else self.shot.size
         answer = detector_answer(scenario.boxes, self.shot.image, size, self.later(took), self.planner.random)
+        self.answers["detector"] = answer
         return NodeRun(node, [(source, 0)], took, [[{"json": answer, "pairedItem": {"item": 0}}]])
 
     def vision(self, source: str) -> NodeRun:
@@ -150,20 +152,21 @@ class _Draft:
             return NodeRun("Ollama", [(source, 0)], took, error=error)
         took = int(self.scenario.vision_ms * self.planner.random.uniform(0.9, 1.1))
         answer = vision_answer(self.scenario.vision, self.later(took))
+        self.answers["vision"] = answer
         return NodeRun("Ollama", [(source, 0)], took, [[{"json": answer, "pairedItem": {"item": 0}}]])
 
     def decision(self, source: str, content: Json, binary: Json) -> Iterator[NodeRun]:
         item = {"json": content} | binary | {"pairedItem": {"item": 0}}
         level = alert_level(self.scenario.boxes)
-        if self.scenario.structured:
-            yield (output := self.output(source))
-            source = output.node
         branches: list[list[Json]] = [[item], []] if level != "none" else [[], [item]]
         yield NodeRun("If risk", [(source, 0)], self.took(1, 30), branches)
         if level == "none":
-            yield NodeRun("No alert", [("If risk", 1)], self.took(0, 2), [[item]])
+            last = NodeRun("No alert", [("If risk", 1)], self.took(0, 2), [[item]])
         else:
-            yield self.telegram(item, level)
+            last = self.telegram(item, level)
+        yield last
+        if self.scenario.structured and not last.error:
+            yield self.output(last)
 
     def telegram(self, item: Json, level: str) -> NodeRun:
         took, scenario = self.took(10, 250), self.scenario
@@ -207,11 +210,12 @@ class _Draft:
     def later(self, took_ms: int) -> datetime:
         return self.at + timedelta(milliseconds=took_ms)
 
-    def output(self, source: str) -> NodeRun:
-        """The structured contract's node, for workflows that have it."""
-        content = structured_output(self.scenario, self.shot, self.execution_id, self.planner.message_id + 1)
-        item = {"json": content, "pairedItem": {"item": 0}}
-        return NodeRun("Format SAI Output", [(source, 0)], self.took(1, 5), [[item]])
+    def output(self, last: NodeRun) -> NodeRun:
+        """The structured contract's node, which has the last word."""
+        told = last.outputs[0][0]["json"] if last.node == "Telegram" else None
+        content = structured_output(self.scenario, self.shot, self.answers, told, self.execution_id)
+        item = {"json": content, "binary": self.item.get("binary", {})}
+        return NodeRun("Format SAI Output", [(last.node, 0)], self.took(1, 5), [[item]])
 
 
 def paired(item: Json) -> Json:

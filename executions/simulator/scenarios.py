@@ -41,6 +41,11 @@ class Scenario:
     saves_progress: bool = False
     structured: bool = False
 
+    @property
+    def workflow(self) -> str:
+        """Which of the stored workflows runs."""
+        return "structured" if self.structured else self.body
+
 
 def _smoke(name: str, about: str, **changes: object) -> Scenario:
     return Scenario(name, about, **({"boxes": SMOKE, "vision": SMOKE_PROSE} | changes))  # type: ignore[arg-type]
@@ -122,6 +127,7 @@ ALL: tuple[Scenario, ...] = (
     Scenario("deleted", "successes are not kept: the rows are deleted at the end (F3)", ending="deleted"),
     _smoke("progress", "n8n saves after every workflow node (F4)", weight=1, saves_progress=True),
     _smoke("structured", "a Format SAI Output node states the structured contract", weight=2, structured=True),
+    Scenario("structured_none", "the same with nothing detected", weight=6, structured=True),
     Scenario("manual", "run by hand in n8n's editor, no camera frame", mode="manual"),
 )
 BY_NAME = {scenario.name: scenario for scenario in ALL}

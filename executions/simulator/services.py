@@ -47,6 +47,20 @@ def alert_level(boxes: Sequence[Box]) -> str:
     return "high" if top >= 0.7 else "medium" if top >= 0.5 else "low" if boxes else "none"
 
 
+def vision_text(boxes: Sequence[Box]) -> str:
+    """What a vision model says of a frame with these boxes, its risk level labelled."""
+    largest = max(boxes, key=lambda box: box.bbox[2] * box.bbox[3])
+    middle = largest.bbox[0] + largest.bbox[2] / 2
+    place = "left" if middle < 0.4 else "right" if middle > 0.6 else "centre"
+    plume = "thin thread" if largest.bbox[3] < 0.15 else "plume" if largest.bbox[3] < 0.28 else "dense column"
+    flames = " with flames at its foot" if any(box.class_name == "fire" for box in boxes) else ""
+    level, confidence = alert_level(boxes), max(box.confidence for box in boxes)
+    return (
+        f"A {plume} of grey smoke{flames} rises from the slope at the {place} of the image. "
+        f"Risk level: {level.upper()}. Confidence: {confidence:.2f}."
+    )
+
+
 def detector_answer(boxes: Sequence[Box], image: bytes, size: tuple[int, int], at: datetime, random: Random) -> Json:
     """The answer of the inference service, boxes in pixels of a frame of `size`."""
     scores = {name: [box.confidence for box in boxes if box.class_name == name] for name in ("fire", "smoke")}

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from random import Random
 
 from executions.simulator import scenarios
 from executions.simulator.fleet import CAMERAS, SimulatedCamera
 from executions.simulator.plume import FOOT
 from executions.simulator.scenarios import Scenario
-from executions.simulator.services import FENCED_JSON, SMOKE_PROSE, Box
+from executions.simulator.services import Box, vision_text
 from executions.simulator.terrain import ridge
 
-GROWING_ROUNDS, QUIET_ROUNDS = 10, 4
+GROWING_ROUNDS, QUIET_ROUNDS = 10, 3
+# Two cameras of different sites that look at one another's valley: the second sees the same fire from afar.
+WITNESSES = (("Molinari", "cam1", "Valle Hermoso", "cam3"), ("La Cumbre", "cam1", "Cerro Uritorco", "cam3"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,21 @@ class Scene:
 
 @dataclass(slots=True)
 class Fire:
-    """A plume that one camera sees; `age` counts rounds, negative before it begins."""
+    """A plume that `near` sees, and from afar `far`; `age` counts rounds."""
 
-    camera: SimulatedCamera
+    near: SimulatedCamera
+    far: SimulatedCamera
     x: float
     age: int = 0
 
-    def boxes(self) -> tuple[Box, ...]:
-        """Its boxes now: a thread at first, in the end a column with flames at its foot."""
+    def boxes(self, camera: SimulatedCamera) -> tuple[Box, ...]:
+        """What this camera sees of it now: nothing, a thread of smoke, in the end a column with flames at its foot."""
         size = min(1.0, (self.age + 1) / GROWING_ROUNDS)
-        foot = ridge(self.camera.seed, self.x) + 0.03
-        width, height = 0.03 + 0.15 * size, 0.06 + 0.30 * size
-        smoke = Box("smoke", round(0.46 + 0.44 * size, 4), _inside(self.x - width * FOOT, foot - height, width, height))
-        if size < 0.7:
-            return (smoke,)
-        flame = Box("fire", round(0.40 + 0.45 * size, 4), _inside(self.x - 0.015, foot - 0.035, 0.035, 0.045))
-        return flame, smoke
+        if camera == self.near:
+            return plume_boxes(camera, self.x, size)
+        if camera == self.far and self.age >= 2:
+            return plume_boxes(camera, 1 - self.x, size * 0.6)
+        return ()
 
 
 class Story:
@@ -51,41 +53,49 @@ class Story:
 
     def __init__(self, random: Random, only: Sequence[Scenario] = (), *, moving: bool = True) -> None:
         self.random, self.only, self.moving = random, only, moving
-        self.fire = Fire(CAMERAS[1], 0.62)
-        self.quiet = 0
+        self._pairs = cycle(WITNESSES)
+        self.fire = self._ignite()
 
     def scenes(self) -> Iterator[Scene]:
         """The scenes, without end."""
         while True:
             for camera in CAMERAS:
                 yield Scene(camera, self._scenario(camera))
-            self._grow()
+            self.fire.age += 1
+            if self.fire.age > GROWING_ROUNDS + QUIET_ROUNDS:
+                self.fire = self._ignite()
+
+    def _ignite(self) -> Fire:
+        near, near_camera, far, far_camera = next(self._pairs)
+        return Fire(_camera(near, near_camera), _camera(far, far_camera), round(self.random.uniform(0.3, 0.7), 2))
 
     def _scenario(self, camera: SimulatedCamera) -> Scenario:
-        if self.only:
-            return scenarios.draw(self.random, self.only)
-        if not self.moving:
-            return scenarios.draw(self.random)
-        if camera == self.fire.camera and not self.quiet:
-            boxes = self.fire.boxes()
-            vision = FENCED_JSON if len(boxes) > 1 else SMOKE_PROSE
-            return replace(scenarios.named("smoke"), boxes=boxes, vision=vision)
+        if self.only or not self.moving:
+            return scenarios.draw(self.random, self.only or scenarios.ALL)
+        boxes = self.fire.boxes(camera) if self.fire.age <= GROWING_ROUNDS else ()
+        if boxes:
+            return replace(scenarios.named("smoke"), boxes=boxes, vision=vision_text(boxes))
         return self._moved(camera, scenarios.draw(self.random))
 
     def _moved(self, camera: SimulatedCamera, scenario: Scenario) -> Scenario:
-        """The scenario with its boxes put onto a slope of this camera's landscape."""
+        """The scenario with its boxes put onto slopes of this camera's landscape."""
         if not scenario.boxes:
             return scenario
-        x = self.random.uniform(0.1, 0.8)
-        return replace(scenario, boxes=tuple(_placed(camera, box, x + 0.1 * n) for n, box in enumerate(scenario.boxes)))
+        x = self.random.uniform(0.1, 0.75)
+        boxes = tuple(_placed(camera, box, x + 0.09 * number) for number, box in enumerate(scenario.boxes))
+        return replace(scenario, boxes=boxes)
 
-    def _grow(self) -> None:
-        if self.quiet:
-            self.quiet -= 1
-            return
-        self.fire.age += 1
-        if self.fire.age >= GROWING_ROUNDS + 2:
-            self.fire, self.quiet = Fire(self.random.choice(CAMERAS), self.random.uniform(0.2, 0.8)), QUIET_ROUNDS
+
+def plume_boxes(camera: SimulatedCamera, x: float, size: float) -> tuple[Box, ...]:
+    """The boxes of a plume that rises at `x` from a slope in this camera's view; `size` from 0 to 1."""
+    foot = ridge(camera.seed, x) + 0.03
+    width, height = 0.03 + 0.15 * size, 0.06 + 0.30 * size
+    place = _inside(x - width * FOOT, foot - height, width, height)
+    smoke = Box("smoke", round(0.46 + 0.44 * size, 4), place)
+    if size < 0.7:
+        return (smoke,)
+    flames = Box("fire", round(0.35 + 0.5 * size, 4), _inside(x - 0.017, foot - 0.035, 0.035, 0.045))
+    return flames, smoke
 
 
 def _placed(camera: SimulatedCamera, box: Box, x: float) -> Box:
@@ -98,3 +108,7 @@ def _inside(x: float, y: float, width: float, height: float) -> tuple[float, flo
     """The box moved and cut so that it lies within the image."""
     x, y = min(max(x, 0.0), 1 - width), max(y, 0.02)
     return round(x, 4), round(y, 4), round(width, 4), round(min(height, 1 - y), 4)
+
+
+def _camera(location: str, camera_id: str) -> SimulatedCamera:
+    return next(each for each in CAMERAS if (each.site.location, each.camera_id) == (location, camera_id))

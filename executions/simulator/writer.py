@@ -24,7 +24,7 @@ class Row:
 
     workflow_id: str
     mode: str
-    body: str
+    workflow: str
     execution_id: int = 0
     retry_of: int | None = None
     binary_bytes: int = 0
@@ -118,7 +118,7 @@ class Writer:
         (folder / "bundle.json").write_bytes(bundle)
 
     def _workflow(self, row: Row, form: str) -> str:
-        return workflows.data(self.version, row.body, row.workflow_id, form)
+        return workflows.data(self.version, row.workflow, row.workflow_id, form)
 
     def _insert(self, table: str, columns: Json, *, returning: bool = False) -> int:
         query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) {}").format(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from jsonschema import Draft202012Validator
 
 from conftest import N8nDatabase
 from executions.simulator import Box, NotASimulatedDatabase, Simulator, UnknownScenario, flatted, guard, scenarios
@@ -148,28 +150,25 @@ def test_files_need_a_folder(n8n: N8nDatabase) -> None:
 # --- Statements ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("n8n", "recorded"),
-    [(each["version"], each) for each in STATEMENTS],
-    ids=[f"{each['version']}-{each['scenario']}-{each['kept_in']}" for each in STATEMENTS],
-    indirect=["n8n"],
-)
-def test_the_statements_are_those_that_n8n_sent(n8n: N8nDatabase, recorded: dict[str, Any], tmp_path: Path) -> None:
+@VERSIONS
+def test_the_statements_are_those_that_n8n_sent(n8n: N8nDatabase, tmp_path: Path) -> None:
     n8n.execute(LOG)
-    kept_in = recorded["kept_in"]
-    with Simulator(
-        n8n.url,
-        size=(320, 180),
-        binary_mode="filesystem" if kept_in == "bundle" else kept_in,
-        binary_path=tmp_path,
-        storage=tmp_path if kept_in == "bundle" else None,
-    ) as simulator:
-        execution_id = simulator.run_one(recorded["scenario"])
-    ours = statements(n8n)
-    if recorded["scenario"] == "retry":
-        ours = without_the_retry(ours)
-    assert execution_id == 1
-    assert ours == recorded["statements"]
+    for recorded in STATEMENTS:
+        if recorded["version"] == n8n.version:
+            n8n.execute("TRUNCATE statement_log")
+            with keeping_in(recorded["kept_in"], n8n, tmp_path) as simulator:
+                simulator.run_one(recorded["scenario"])
+            ours = statements(n8n)
+            if recorded["scenario"] == "retry":
+                ours = without_the_retry(ours)
+            assert ours == recorded["statements"], f"{recorded['execution_id']} {recorded['scenario']}"
+
+
+def keeping_in(place: str, n8n: N8nDatabase, folder: Path) -> Simulator:
+    """A simulator whose binary data, and in a "bundle" everything, is kept in `place`."""
+    mode: Any = "filesystem" if place == "bundle" else place
+    storage = folder if place == "bundle" else None
+    return Simulator(n8n.url, binary_mode=mode, binary_path=folder, storage=storage, size=(320, 180))
 
 
 def without_the_retry(lines: list[str]) -> list[str]:
@@ -236,45 +235,87 @@ def test_a_life_lies_in_the_past_and_in_order(n8n: N8nDatabase, simulator: Simul
 
 # --- Data ----------------------------------------------------------------------------------------
 
-SHAPES = [
-    *[("1.60.1", n, name) for n, name in ((1, "smoke_json"), (5, "detector_500"), (16, "smoke"), (18, "telegram_400"))],
-    *[("1.60.1", n, name) for n, name in ((26, "canceled"), (29, "crashed"))],
-    *[("1.123.5", n, name) for n, name in ((1, "smoke_json"), (2, "none_json"), (3, "fire_smoke_fence"))],
-    *[("1.123.5", n, name) for n, name in ((4, "truncated_json"), (5, "detector_500"), (6, "detector_timeout"))],
-    *[("1.123.5", n, name) for n, name in ((7, "vision_500"), (9, "no_image"), (10, "broken_base64"))],
-    *[("1.123.5", n, name) for n, name in ((11, "not_an_image"), (12, "empty_body"), (13, "slow"), (15, "raw_text"))],
-    *[("1.123.5", n, name) for n, name in ((16, "smoke"), (17, "none"), (18, "telegram_400"), (20, "fire_critical"))],
-    *[("1.123.5", n, name) for n, name in ((21, "detector_500_multipart"), (22, "image_part_missing"))],
-    *[("1.123.5", n, name) for n, name in ((23, "metadata_part_missing"), (24, "corrupt_image"), (26, "canceled"))],
-    *[("1.123.5", n, name) for n, name in ((29, "crashed"), (42, "queued"), (43, "waiting"), (47, "progress"))],
-    *[("2.41.1", n, name) for n, name in ((1, "smoke_json"), (3, "fire_smoke_fence"), (5, "detector_500"))],
-    *[("2.41.1", n, name) for n, name in ((9, "no_image"), (16, "none"), (20, "detector_500_multipart"))],
-    *[("2.41.1", n, name) for n, name in ((25, "canceled"), (28, "crashed"))],
-    # Binary data in files, in 1.x.
-    *[("1.123.5", n, name) for n, name in ((30, "smoke"), (33, "telegram_429"), (36, "image_part_missing"))],
-    *[("1.123.5", n, name) for n, name in ((37, "metadata_part_missing"), (39, "zero_byte_image"))],
-    ("2.41.1", 31, "smoke"),
-]
+# The recorded execution that each scenario follows.
+SHAPES = {
+    "1.60.1": {
+        1: "smoke_json",
+        5: "detector_500",
+        16: "smoke",
+        18: "telegram_400",
+        26: "canceled",
+        29: "crashed",
+    },
+    "1.123.5": {
+        1: "smoke_json",
+        2: "none_json",
+        3: "fire_smoke_fence",
+        4: "truncated_json",
+        5: "detector_500",
+        6: "detector_timeout",
+        7: "vision_500",
+        9: "no_image",
+        10: "broken_base64",
+        11: "not_an_image",
+        12: "empty_body",
+        13: "slow",
+        15: "raw_text",
+        16: "smoke",
+        17: "none",
+        18: "telegram_400",
+        20: "fire_critical",
+        21: "detector_500_multipart",
+        22: "image_part_missing",
+        23: "metadata_part_missing",
+        24: "corrupt_image",
+        26: "canceled",
+        29: "crashed",
+        # Binary data in files. 35, a failed upload from a file, repeats Node's whole stream object: left out.
+        30: "smoke",
+        31: "none",
+        32: "telegram_400",
+        33: "telegram_429",
+        36: "image_part_missing",
+        37: "metadata_part_missing",
+        39: "zero_byte_image",
+        # In memory again.
+        42: "queued",
+        43: "waiting",
+        47: "progress",
+    },
+    "2.41.1": {
+        1: "smoke_json",
+        3: "fire_smoke_fence",
+        4: "truncated_json",
+        5: "detector_500",
+        9: "no_image",
+        16: "none",
+        20: "detector_500_multipart",
+        25: "canceled",
+        28: "crashed",
+        31: "smoke",
+    },
+}
 
 
-def mode_of(recorded: Sample) -> Any:
-    found = [mode for mode in ("filesystem", "database") if f'"{mode}' in recorded.text]
+def place_of(recorded: Sample) -> str:
+    """Where the recorded execution kept its binary data."""
+    found = [place for place in ("filesystem", "database") if f'"{place}' in recorded.text]
     return found[0] if found else "memory"
 
 
-@pytest.mark.parametrize(
-    ("n8n", "recorded_id", "scenario"), SHAPES, ids=[f"{v}-{n}-{name}" for v, n, name in SHAPES], indirect=["n8n"]
-)
-def test_the_data_has_the_recorded_shape(n8n: N8nDatabase, recorded_id: int, scenario: str, tmp_path: Path) -> None:
-    recorded = sample(n8n.version, recorded_id)
-    assert recorded.created_text is not None
-    with Simulator(n8n.url, binary_mode=mode_of(recorded), binary_path=tmp_path, size=(320, 180)) as simulator:
-        run = simulator.begin(scenario, until="inserted")
-        assert paths(data_of(n8n, run.execution_id)) == paths(unflatten(recorded.created_text))
-        run.finish()
-    row = n8n.execute("SELECT status, finished, mode FROM execution_entity WHERE id = %s", (run.execution_id,))
-    assert row.fetchone() == tuple(recorded.entity[name] for name in ("status", "finished", "mode"))
-    assert paths(data_of(n8n, run.execution_id)) == paths(unflatten(recorded.text))
+@VERSIONS
+def test_the_data_has_the_recorded_shape_at_first_and_in_the_end(n8n: N8nDatabase, tmp_path: Path) -> None:
+    for recorded_id, scenario in SHAPES[n8n.version].items():
+        recorded = sample(n8n.version, recorded_id)
+        with keeping_in(place_of(recorded), n8n, tmp_path) as simulator:
+            run = simulator.begin(scenario, until="inserted")
+            created = paths(data_of(n8n, run.execution_id))
+            run.finish()
+        assert created == paths(unflatten(str(recorded.created_text))), str(recorded)
+        assert paths(data_of(n8n, run.execution_id)) == paths(unflatten(recorded.text)), str(recorded)
+        query = "SELECT status, finished, mode FROM execution_entity WHERE id = %s"
+        expected = tuple(recorded.entity[name] for name in ("status", "finished", "mode"))
+        assert n8n.execute(query, (run.execution_id,)).fetchone() == expected, str(recorded)
 
 
 @VERSIONS
@@ -310,6 +351,16 @@ def test_capture_time_and_camera_can_be_chosen(n8n: N8nDatabase, simulator: Simu
     assert created is not None and timedelta() < created[0] - at < timedelta(seconds=1)
 
 
+def test_the_structured_output_complies_with_its_schema(n8n: N8nDatabase, simulator: Simulator) -> None:
+    schema = json.loads((Path(settings.BASE_DIR) / "docs/n8n-output-schema.json").read_text("utf-8"))
+    for name in ("structured", "structured_none"):
+        execution_id = simulator.run_one(name)
+        (run,) = data_of(n8n, execution_id)["resultData"]["runData"]["Format SAI Output"]
+        output = run["data"]["main"][0][0]["json"]
+        Draft202012Validator(schema).validate(output)
+        assert output["execution_id"] == execution_id
+
+
 # --- Binary data outside of the execution ---------------------------------------------------------
 
 
@@ -319,7 +370,7 @@ def binary_ids(n8n: N8nDatabase, execution_id: int) -> dict[str, str]:
 
 
 def test_1_x_leaves_files_under_temp(n8n: N8nDatabase, tmp_path: Path) -> None:
-    with Simulator(n8n.url, binary_mode="filesystem", binary_path=tmp_path, size=(320, 180)) as simulator:
+    with keeping_in("filesystem", n8n, tmp_path) as simulator:
         run = simulator.begin("smoke")
         run.finish()
     image = binary_ids(n8n, run.execution_id)["image"].removeprefix("filesystem-v2:")
@@ -331,7 +382,7 @@ def test_1_x_leaves_files_under_temp(n8n: N8nDatabase, tmp_path: Path) -> None:
 
 @LATEST
 def test_2_x_renames_temp_at_the_end(n8n: N8nDatabase, tmp_path: Path) -> None:
-    with Simulator(n8n.url, binary_mode="filesystem", binary_path=tmp_path, size=(320, 180)) as simulator:
+    with keeping_in("filesystem", n8n, tmp_path) as simulator:
         run = simulator.begin("smoke")
         (stack,) = data_of(n8n, run.execution_id)["executionData"]["nodeExecutionStack"]
         before = stack["data"]["main"][0][0]["binary"]["image"]["id"]
@@ -344,9 +395,7 @@ def test_2_x_renames_temp_at_the_end(n8n: N8nDatabase, tmp_path: Path) -> None:
 
 @LATEST
 def test_2_x_can_keep_everything_in_files(n8n: N8nDatabase, tmp_path: Path) -> None:
-    with Simulator(
-        n8n.url, binary_mode="filesystem", binary_path=tmp_path, storage=tmp_path, size=(320, 180)
-    ) as simulator:
+    with keeping_in("bundle", n8n, tmp_path) as simulator:
         execution_id = simulator.run_one("smoke")
     bundle = tmp_path / f"workflows/yDbfhooKemfhMIkC/executions/{execution_id}/execution_data/bundle.json"
     recorded = sample("2.41.1", 33)
@@ -358,8 +407,8 @@ def test_2_x_can_keep_everything_in_files(n8n: N8nDatabase, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("n8n", ["1.123.5", "2.41.1"], indirect=True)
-def test_mode_database_keeps_the_bytes_in_a_table(n8n: N8nDatabase) -> None:
-    with Simulator(n8n.url, binary_mode="database", size=(320, 180)) as simulator:
+def test_mode_database_keeps_the_bytes_in_a_table(n8n: N8nDatabase, tmp_path: Path) -> None:
+    with keeping_in("database", n8n, tmp_path) as simulator:
         run = simulator.begin("smoke")
         run.finish()
     file_id = binary_ids(n8n, run.execution_id)["image"].removeprefix("database:")
