@@ -4,6 +4,7 @@ A wrong value stops the process at once with the variable's name; a missing one 
 that works on one machine (embedded PostgreSQL, local image store). `.env.example` lists them all.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -35,6 +36,15 @@ def optional_folder(name: str) -> Path | None:
     """A folder that an environment variable may name; empty means unset."""
     value = env.str(name, default="")
     return Path(value) if value else None
+
+
+def json_value(name: str, default: Any) -> Any:
+    """A variable that holds JSON; empty means unset."""
+    text = env.str(name, default="")
+    try:
+        return json.loads(text) if text else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be JSON: {error}.") from error
 
 
 def database(name: str, embedded_name: str) -> dict[str, object]:
@@ -69,7 +79,7 @@ N8N_NODE_NAMES: dict[str, list[str]] = {
     "vision": ["Ollama"],
     "telegram": ["Telegram"],
     "output": ["Format SAI Output"],
-    **env.json("N8N_NODE_NAMES", default={}),
+    **json_value("N8N_NODE_NAMES", {}),
 }
 
 # --- What we keep: images, extraction ------------------------------------------------------------
@@ -106,6 +116,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_eventstream",
     "executions",
+    "sai_dashboard",
 ]
 
 MIDDLEWARE = [
@@ -170,7 +181,7 @@ WHITENOISE_USE_FINDERS = True
 STORAGES: dict[str, dict[str, object]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "images": env.json("IMAGE_STORAGE", default=None)
+    "images": json_value("IMAGE_STORAGE", None)
     or {
         "BACKEND": "executions.storage.AtomicFileSystemStorage",
         "OPTIONS": {"location": str(IMAGE_ROOT)},
