@@ -1,12 +1,13 @@
 """What the cameras sent and what the models saw. Table and column names are a contract: others query them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, F, Q, When
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -256,7 +257,7 @@ class Execution(models.Model):
         return self.status in FINAL_STATUSES
 
     @property
-    def frame_at(self) -> "timezone.datetime | None":
+    def frame_at(self) -> datetime | None:
         """When the frame was taken, as well as we know it: the camera's time, else n8n's."""
         return self.captured_at or self.n8n_created_at or self.started_at
 
@@ -403,11 +404,11 @@ class QueueItem(models.Model):
     max_attempts = models.IntegerField(_("attempts allowed"), default=3, db_default=3)
     # How often it was asked for. A worker that finishes after another request leaves the item due again.
     requests = models.IntegerField(default=1, db_default=1)
-    available_at = models.DateTimeField(_("due"), db_default=models.functions.Now(), default=timezone.now)
+    available_at = models.DateTimeField(_("due"), db_default=Now(), default=timezone.now)
     lease_until = models.DateTimeField(_("held until"), null=True)
     worker = models.CharField(_("worker"), max_length=100, null=True)
     last_error = models.TextField(_("last error"), null=True)
-    queued_at = models.DateTimeField(_("queued"), db_default=models.functions.Now(), default=timezone.now)
+    queued_at = models.DateTimeField(_("queued"), db_default=Now(), default=timezone.now)
     started_at = models.DateTimeField(_("started"), null=True)
     completed_at = models.DateTimeField(_("ended"), null=True)
     processing_time_ms = models.IntegerField(_("took (ms)"), null=True)

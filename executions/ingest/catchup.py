@@ -7,9 +7,10 @@ Both sides are streamed in the order of ids, so memory stays flat whatever n8n k
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -119,7 +120,7 @@ def _theirs(window: Window) -> Iterator[tuple[int, State]]:
 
 def _ours(window: Window) -> Iterator[tuple[int, State]]:
     """Our rows within the window, less those that we know to be gone: if n8n has one again, it shows as missing."""
-    rows = Execution.objects.filter(source_deleted_at=None, workflow_id__in=settings.N8N_WORKFLOW_IDS)
+    rows: QuerySet[Any] = Execution.objects.filter(source_deleted_at=None, workflow_id__in=settings.N8N_WORKFLOW_IDS)
     if window.since_id is not None:
         rows = rows.filter(pk__gte=window.since_id)
     if window.created_after is not None or window.created_before is not None:

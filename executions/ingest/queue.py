@@ -12,6 +12,7 @@ Every statement is conditional, so that none of these interleavings loses or rep
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -45,7 +46,7 @@ FROM (
 ) due
 WHERE q.id = due.id
 RETURNING q.id, q.execution_id, q.phase, q.attempts + 1, q.max_attempts, q.requests, q.priority,
-  EXTRACT(EPOCH FROM clock_timestamp() - q.queued_at)::float8 AS age_s
+  EXTRACT(EPOCH FROM clock_timestamp() - q.queued_at)::float8 AS age_s, q.worker
 """
 
 BEGIN = """
@@ -141,7 +142,12 @@ def request(execution_ids: Iterable[int], phase: str, priority: int = LIVE) -> N
     ids = sorted(set(execution_ids))  # One order for all, so that two requests cannot deadlock.
     if not ids:
         return
-    params = {"ids": ids, "phase": phase, "priority": priority, "max_attempts": settings.ETL_RETRY_ATTEMPTS}
+    params: dict[str, Any] = {
+        "ids": ids,
+        "phase": phase,
+        "priority": priority,
+        "max_attempts": settings.ETL_RETRY_ATTEMPTS,
+    }
     with connection.cursor() as cursor:
         cursor.execute(REQUEST, params)
 
@@ -149,9 +155,9 @@ def request(execution_ids: Iterable[int], phase: str, priority: int = LIVE) -> N
 def claim(worker: str, limit: int) -> list[Claim]:
     """Take up to `limit` due rows, most urgent first, for ETL_TIMEOUT_MS."""
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"worker": worker, "limit": limit, "lease": _lease()})
+        _execute(cursor, CLAIM, {"worker": worker, "limit": limit, "lease": _lease()})
         rows = cursor.fetchall()
-    claims = [Claim(*row, worker=worker) for row in rows]
+    claims = [Claim(*row) for row in rows]
     return sorted(claims, key=lambda claim: (claim.priority, -claim.age_s))  # RETURNING has no order.
 
 
@@ -170,7 +176,7 @@ def fail(claim: Claim, error: str) -> bool:
     delay = timedelta(seconds=min(2.0 ** (claim.attempts - 1), 60))
     with connection.cursor() as cursor:
         held = {"id": claim.id, "worker": claim.worker, "requests": claim.requests}
-        cursor.execute(FAIL, held | {"error": error, "delay": delay})
+        _execute(cursor, FAIL, held | {"error": error, "delay": delay})
         row = cursor.fetchone()
     return bool(row and row[0])
 
@@ -213,7 +219,12 @@ def _lease() -> timedelta:
     return timedelta(milliseconds=settings.ETL_TIMEOUT_MS)
 
 
-def _update(sql: str, params: dict[str, object]) -> bool:
+def _update(sql: str, params: dict[str, Any]) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.rowcount == 1
+        _execute(cursor, sql, params)
+        return bool(cursor.rowcount == 1)
+
+
+def _execute(cursor: Any, sql: str, params: dict[str, Any]) -> None:
+    """psycopg adapts timedelta and lists; the stubs of Django's cursor do not know."""
+    cursor.execute(sql, params)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -64,7 +65,7 @@ def node_time_zone(device_id: str | None) -> str | None:
     return row[0] or None if row else None
 
 
-def _node_values(facts: CameraFacts, seen_at: datetime | None) -> dict[str, object]:
+def _node_values(facts: CameraFacts, seen_at: datetime | None) -> dict[str, Any]:
     return {
         "device_id": _cut(facts.device_id, 100),
         "location": _cut(facts.location, 200),
@@ -75,7 +76,7 @@ def _node_values(facts: CameraFacts, seen_at: datetime | None) -> dict[str, obje
     }
 
 
-def _camera_values(facts: CameraFacts, node_pk: int | None, seen_at: datetime | None) -> dict[str, object]:
+def _camera_values(facts: CameraFacts, node_pk: int | None, seen_at: datetime | None) -> dict[str, Any]:
     return {
         "node": node_pk,
         "camera_id": _cut(facts.camera_id, 100),
@@ -90,7 +91,7 @@ def _cut(text: str | None, length: int) -> str:
     return (text or "")[:length]
 
 
-def _upsert(sql: str, values: dict[str, object]) -> int:
+def _upsert(sql: str, values: dict[str, Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         (pk,) = cursor.fetchone()

@@ -24,8 +24,8 @@ def connect(
     if url:  # The address may bring options of its own, such as a search path.
         given = psycopg.conninfo.conninfo_to_dict(url).get("options")
         options = f"{given or ''} {SERVER_KEEPALIVES}".strip()
-    params |= {"connect_timeout": 5, "application_name": application_name, "options": options}
-    return psycopg.connect(autocommit=True, **CLIENT_KEEPALIVES, **params)
+    params |= CLIENT_KEEPALIVES | {"connect_timeout": 5, "application_name": application_name, "options": options}
+    return psycopg.connect(autocommit=True, **params)
 
 
 def _params(alias: str) -> dict[str, Any]:

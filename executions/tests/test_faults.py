@@ -21,7 +21,7 @@ from executions.ingest import queue
 from executions.ingest.recording import record
 from executions.models import Execution, InferenceResult, Notification, QueueItem
 from executions.n8n import triggers
-from executions.simulator.simulator import Simulator
+from executions.simulator import Simulator
 from executions.tests.killable import STEPS
 from executions.tests.processes import killed_after, manage, until
 
@@ -73,7 +73,7 @@ def test_sigkill_of_the_listener_after_each_step(
 ) -> None:
     with killed_after(step, env, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
-        id_ = simulator.run_one("smoke_json")
+        id_ = simulator.run_one("smoke")
         assert listener.wait(30) == -signal.SIGKILL
     with manage(env, log, "listen_n8n"):
         until(lambda: is_idle(1), "the queue to be empty")
@@ -87,7 +87,7 @@ WORKER_STEPS = [step for step in STEPS if step not in ("wake-up received", "row 
 def test_sigkill_of_a_worker_after_each_step(
     step: str, simulator: Simulator, env: Env, log: Path, image_root: Path
 ) -> None:
-    id_ = simulator.run_one("smoke_json")
+    id_ = simulator.run_one("smoke")
     record([id_])
     with killed_after(step, env, log, "etl_worker", "--concurrency", "1") as worker:
         assert worker.wait(30) == -signal.SIGKILL
@@ -99,7 +99,7 @@ def test_sigkill_of_a_worker_after_each_step(
 def test_a_listener_that_starts_late_finds_what_it_missed(
     simulator: Simulator, env: Env, log: Path, image_root: Path
 ) -> None:
-    ids = [simulator.run_one("smoke_json") for _ in range(3)]
+    ids = [simulator.run_one("smoke") for _ in range(3)]
     with manage(env, log, "listen_n8n"):
         until(lambda: is_idle(3), "three executions")
     assert_whole(image_root, *ids)
@@ -112,7 +112,7 @@ def test_sigterm_ends_the_listener_within_seconds(simulator: Simulator, env: Env
 
 
 def test_sigterm_returns_what_is_in_hand(simulator: Simulator, env: Env, log: Path, image_root: Path) -> None:
-    ids = [simulator.run_one("smoke_json") for _ in range(12)]
+    ids = [simulator.run_one("smoke") for _ in range(12)]
     record(ids)
     with manage(env, log, "etl_worker", "--concurrency", "1") as worker:
         until(lambda: QueueItem.objects.filter(status="completed").exists(), "the first one done")
@@ -133,7 +133,7 @@ def test_the_listeners_backend_is_terminated(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sai_listener'"
             " AND datname = current_database()"
         )
-        id_ = simulator.run_one("smoke_json")
+        id_ = simulator.run_one("smoke")
         listener.wait_for_output("Listening to n8n.", times=2)
         until(lambda: is_idle(1), "the execution")
     assert_whole(image_root, id_)
@@ -147,7 +147,7 @@ def test_listen_is_lost_but_the_connection_stands(
     n8n.execute("DROP TRIGGER sai_execution_completed_trigger ON execution_entity")
     with manage(env, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
-        id_ = simulator.run_one("smoke_json")
+        id_ = simulator.run_one("smoke")
         until(lambda: is_idle(1), "the execution")
     assert_whole(image_root, id_)
 
@@ -158,7 +158,7 @@ def test_a_half_open_socket_is_noticed(
     with Proxy(n8n.url) as proxy, manage(env | {"N8N_DATABASE_URL": proxy.url}, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
         proxy.freeze()  # Connections made so far stay open and say nothing; new ones work.
-        id_ = simulator.run_one("smoke_json")
+        id_ = simulator.run_one("smoke")
         listener.wait_for_output("nothing is heard any more")
         listener.wait_for_output("Listening to n8n.", times=2)
         until(lambda: is_idle(1), "the execution", timeout=40)
@@ -168,12 +168,12 @@ def test_a_half_open_socket_is_noticed(
 def test_two_listeners_at_once(simulator: Simulator, env: Env, log: Path, tmp_path: Path, image_root: Path) -> None:
     with manage(env, log, "listen_n8n") as first, manage(env, tmp_path / "second.log", "listen_n8n") as second:
         until(lambda: "stands by" in first.output() + second.output(), "one of them standing by")
-        ids = [simulator.run_one("smoke_json") for _ in range(4)]
+        ids = [simulator.run_one("smoke") for _ in range(4)]
         until(lambda: is_idle(4), "four executions")
         active, standby = (second, first) if "stands by" in first.output() else (first, second)
         active.kill()
         standby.wait_for_output("Listening to n8n.")
-        ids.append(simulator.run_one("smoke_json"))
+        ids.append(simulator.run_one("smoke"))
         until(lambda: is_idle(5), "the one after the change")
     assert_whole(image_root, *ids)
 
@@ -183,7 +183,7 @@ def test_the_same_wake_up_five_times(
 ) -> None:
     with manage(env, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
-        id_ = simulator.run_one("smoke_json")
+        id_ = simulator.run_one("smoke")
         for number in range(5):
             payload = f'{{"execution_id": {id_}, "n": {number}}}'
             n8n.execute("SELECT pg_notify('sai_execution_completed', %s)", (payload,))
@@ -195,7 +195,7 @@ def test_the_same_wake_up_five_times(
 
 
 def test_phases_in_the_wrong_order(simulator: Simulator, env: Env, log: Path, image_root: Path) -> None:
-    id_ = simulator.run_one("smoke_json")
+    id_ = simulator.run_one("smoke")
     record([id_])
     QueueItem.objects.filter(phase="completed").update(priority=1)
     with manage(env, log, "etl_worker", "--concurrency", "1"):
@@ -207,7 +207,7 @@ def test_phases_in_the_wrong_order(simulator: Simulator, env: Env, log: Path, im
 
 
 def test_pruning_between_the_phases(simulator: Simulator, n8n: N8nDatabase, env: Env, log: Path) -> None:
-    id_ = simulator.begin("smoke_json")
+    id_ = simulator.begin("smoke").execution_id
     with manage(env, log, "listen_n8n"):
         until(lambda: Execution.objects.filter(phase1_at__isnull=False).exists(), "phase 1")
         n8n.execute("DELETE FROM execution_entity WHERE id = %s", (id_,))
@@ -220,7 +220,7 @@ def test_pruning_between_the_phases(simulator: Simulator, n8n: N8nDatabase, env:
 
 def test_a_poison_execution_among_good_ones(simulator: Simulator, n8n: N8nDatabase, env: Env, log: Path) -> None:
     """Data that no reader understands, and an image that decodes to nothing, stop nobody else."""
-    ids = [simulator.run_one("smoke_json") for _ in range(5)]
+    ids = [simulator.run_one("smoke") for _ in range(5)]
     n8n.execute('UPDATE execution_data SET data = %s WHERE "executionId" = %s', ("[" * 50_000, ids[1]))
     n8n.execute("UPDATE execution_data SET data = 'null' WHERE \"executionId\" = %s", (ids[2],))
     with manage(env, log, "listen_n8n"):
@@ -234,7 +234,7 @@ def test_a_poison_execution_among_good_ones(simulator: Simulator, n8n: N8nDataba
 def test_an_execution_that_kills_every_worker_fails_alone(
     simulator: Simulator, env: Env, log: Path, image_root: Path
 ) -> None:
-    poison, *others = (simulator.run_one("smoke_json") for _ in range(3))
+    poison, *others = (simulator.run_one("smoke") for _ in range(3))
     record([poison, *others])
     QueueItem.objects.filter(execution_id=poison, phase="created").update(priority=1)
     for _ in range(3):
@@ -255,11 +255,11 @@ def test_postgresql_is_restarted(
     """Both databases go away together, which holds the case that one of them does."""
     with manage(env, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
-        first = simulator.run_one("smoke_json")
+        first = simulator.run_one("smoke")
         until(lambda: is_idle(1), "the first execution")
         restart_postgres()
         with Simulator(n8n.url, seed=2) as again:
-            second = again.run_one("smoke_json")
+            second = again.run_one("smoke")
         listener.wait_for_output("Listening to n8n.", times=2)
         until(lambda: is_idle(2), "the second execution")
         assert listener.is_running

@@ -86,7 +86,8 @@ def test_the_camera_and_its_time(n8n: N8nDatabase, one: Sample) -> None:
     assert execution.camera is not None and execution.node is not None
     assert (execution.node.device_id, execution.camera.camera_id) == expected.camera
     assert execution.node.name == "Molinari" and execution.camera.expected_interval_s == 300
-    assert execution.captured_at is not None and execution.camera_metadata["device_id"] == expected.camera[0]
+    assert execution.captured_at is not None and execution.camera_metadata is not None
+    assert execution.camera_metadata["device_id"] == expected.camera[0]
 
 
 @EVERY_SAMPLE
@@ -98,7 +99,7 @@ def test_the_result_and_its_hot_copies(n8n: N8nDatabase, one: Sample) -> None:
         assert result is None
         assert (execution.has_smoke, execution.has_fire, execution.detection_count) == (None, None, None)
         return
-    assert result is not None
+    assert result is not None and result.detections is not None
     boxes = [(box["class"], box["confidence"], tuple(box["bbox"])) for box in result.detections]
     assert boxes == list(expected.boxes)
     assert (result.risk_level, result.alert_level) == (expected.risk, expected.alert)
@@ -142,9 +143,9 @@ def test_running_both_again_changes_nothing(n8n: N8nDatabase, one: Sample) -> No
 
 def facts(execution: Execution) -> dict[str, Any]:
     """All that is known of an execution, without the times at which we wrote it."""
-    row = Execution.objects.values().get(pk=execution.pk)
-    result = InferenceResult.objects.filter(pk=execution.pk).values().first() or {}
-    message = Notification.objects.filter(pk=execution.pk).values().first() or {}
+    row: dict[str, Any] = dict(Execution.objects.values().get(pk=execution.pk))
+    result: dict[str, Any] = dict(InferenceResult.objects.filter(pk=execution.pk).values().first() or {})
+    message: dict[str, Any] = dict(Notification.objects.filter(pk=execution.pk).values().first() or {})
     ours = {"phase1_at", "phase2_at", "updated_at", "created_at", "extraction_notes"}
     return {key: value for key, value in (row | result | message).items() if key not in ours}
 
