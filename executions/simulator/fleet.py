@@ -33,7 +33,18 @@ class SimulatedCamera:
     @property
     def seed(self) -> int:
         """The same number for the same camera in every run: it always shows the same place."""
-        return crc32(f"{self.site.device_id}:{self.camera_id}".encode())
+        return crc32(self.key.encode())
+
+    @property
+    def key(self) -> str:
+        """Device and camera in one name."""
+        return f"{self.site.device_id}:{self.camera_id}"
+
+    def flat(self) -> dict[str, Any]:
+        """Who and where it is, in the words of other deployments."""
+        number, place = int(self.site.device_id[-2:]), {"lat": self.site.latitude, "lng": self.site.longitude}
+        camera_id = f"CAM_NODE{number:03}_0{self.camera_id[-1]}"
+        return {"camera_id": camera_id, "node_id": f"NODE_{number:03}", "gps": place}
 
     @property
     def label(self) -> str:

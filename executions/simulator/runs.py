@@ -14,6 +14,7 @@ from executions.simulator.services import (
     Json,
     alert_level,
     detector_answer,
+    of_generation,
     telegram_answer,
     vision_answer,
 )
@@ -142,6 +143,7 @@ class _Draft:
         # In production the detector sees a smaller frame than the camera sent.
         size = (768, 432) if scenario.body == "multipart" else self.shot.size
         answer = detector_answer(scenario.boxes, self.shot.image, size, self.later(took), self.planner.random)
+        answer = of_generation(answer, scenario.detector, self.shot.camera.key)
         self.answers["detector"] = answer
         return NodeRun(node, [(source, 0)], took, [[{"json": answer, "pairedItem": {"item": 0}}]])
 
@@ -257,6 +259,8 @@ def _body(scenario: Scenario, shot: Shot, metadata: Json) -> Any:
         return "just text"
     if scenario.body == "multipart" or scenario.image == "no_body":
         return {}
+    if scenario.image == "flat":
+        return shot.camera.flat() | {"image": _image_text(scenario, shot.image), "timestamp": shot.local_time}
     parts: Json = {} if scenario.image == "missing" else {"image": _image_text(scenario, shot.image)}
     return parts | ({"metadata": metadata} if scenario.metadata else {})
 

@@ -10,9 +10,21 @@ from executions.simulator.services import FENCED_JSON, NOTHING_PROSE, SMOKE_PROS
 
 Body = Literal["json", "multipart", "wait"]
 Image = Literal[
-    "frame", "missing", "broken_base64", "not_an_image", "corrupt", "empty", "truncated", "data_url", "no_body", "text"
+    "frame",
+    "missing",
+    "broken_base64",
+    "not_an_image",
+    "corrupt",
+    "empty",
+    "truncated",
+    "data_url",
+    "no_body",
+    "text",
+    "flat",
 ]
 Failure = Literal["", "detector_500", "detector_timeout", "detector_400", "vision_500", "telegram_400"]
+# Three generations of the inference service are in the field; the third is the one that was recorded.
+Detector = Literal["first", "second", "third"]
 Ending = Literal["ends", "canceled", "crashed", "stays_running", "waits", "deleted", "retried"]
 
 SMOKE = (Box("smoke", 0.7431, (0.40, 0.35, 0.15, 0.33)),)
@@ -40,6 +52,7 @@ class Scenario:
     vision_ms: int = 1200
     saves_progress: bool = False
     structured: bool = False
+    detector: Detector = "third"
 
     @property
     def workflow(self) -> str:
@@ -128,6 +141,9 @@ ALL: tuple[Scenario, ...] = (
     _smoke("progress", "n8n saves after every workflow node (F4)", weight=1, saves_progress=True),
     _smoke("structured", "a Format SAI Output node states the structured contract", weight=2, structured=True),
     Scenario("structured_none", "the same with nothing detected", weight=6, structured=True),
+    _smoke("first_detector", "an inference service of the first generation", detector="first"),
+    _smoke("second_detector", "one of the second generation, which states no alert level", detector="second"),
+    _smoke("flat_body", "another deployment: camera and position stand beside the image", body="json", image="flat"),
     Scenario("manual", "run by hand in n8n's editor, no camera frame", mode="manual"),
 )
 BY_NAME = {scenario.name: scenario for scenario in ALL}

@@ -85,6 +85,15 @@ def detector_answer(boxes: Sequence[Box], image: bytes, size: tuple[int, int], a
     }
 
 
+def of_generation(answer: Json, generation: str, camera_id: str) -> Json:
+    """The same answer as an older inference service states it: first, second, or third (unchanged)."""
+    if generation == "third":
+        return answer
+    lacking = ("image_hash", "image_path") if generation == "first" else ("alert_level", "active_classes")
+    older = {name: value for name, value in answer.items() if name not in lacking}
+    return older | ({"detection_mode": "smoke_only", "camera_id": camera_id} if generation == "first" else {})
+
+
 def vision_answer(response: str, at: datetime) -> Json:
     """The answer of Ollama's /api/generate; durations in nanoseconds."""
     return {

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from random import Random
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw
 
 from executions.simulator.daylight import Colour, Light, mix
 
@@ -83,13 +83,18 @@ def ground(seed: int, size: tuple[int, int]) -> Image.Image:
     return image
 
 
-@lru_cache(maxsize=32)
 def sky_mask(seed: int, size: tuple[int, int]) -> Image.Image:
     """255 where the ground is, 0 where the sky is, soft in between."""
-    half = Image.new("L", size)
+    return _half_mask(seed, size).resize(size, Image.Resampling.BILINEAR)
+
+
+@lru_cache(maxsize=32)
+def _half_mask(seed: int, size: tuple[int, int]) -> Image.Image:
+    """The mask at half the size, a quarter of the memory for each camera."""
+    whole = Image.new("L", size)
     for line in _lines(seed):
-        half.paste(255, mask=_mask(size, line))
-    return half.filter(ImageFilter.GaussianBlur(0.7))
+        whole.paste(255, mask=_mask(size, line))
+    return whole.reduce(2)
 
 
 def palette(seed: int, light: Light) -> list[list[int]]:

@@ -35,6 +35,8 @@ class Writer:
     """Writes executions as n8n `version` does. `storage` makes a 2.x keep execution data in files below it."""
 
     def __init__(self, connection: psycopg.Connection[Any], version: str, storage: Path | None = None) -> None:
+        if storage is not None and not version.startswith("2."):
+            raise ValueError(f"n8n {version} keeps execution data in its database only, not in files.")
         self.connection, self.version, self.storage = connection, version, storage
 
     def transaction(self) -> AbstractContextManager[Any]:

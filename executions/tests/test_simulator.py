@@ -147,6 +147,11 @@ def test_files_need_a_folder(n8n: N8nDatabase) -> None:
         Simulator(n8n.url, binary_mode="filesystem")
 
 
+def test_1_x_knows_no_bundles(n8n: N8nDatabase, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"n8n 1\.123\.5 keeps execution data in its database only"):
+        Simulator(n8n.url, storage=tmp_path)
+
+
 # --- Statements ----------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ class Command(BaseCommand):
         add("--scenario", action="append", default=[], help="only this scenario; may be given several times")
         add("--list", action="store_true", help="list the scenarios and stop")
         add("--binary-mode", choices=BINARY_MODES, default="memory", help="where n8n keeps images (default memory)")
+        add("--bundles", action="store_true", help="n8n 2.x: keep execution data in files below N8N_STORAGE_PATH")
         add("--seed", type=int, default=0, help="the same seed gives the same executions")
         add("--size", type=_size, default=(1920, 1080), help="size of the frames (default 1920x1080)")
         add(
@@ -82,16 +83,23 @@ class Command(BaseCommand):
         path: Path | None = settings.N8N_BINARY_DATA_PATH
         if options["binary_mode"] == "filesystem" and path is None:
             raise CommandError("Binary mode filesystem needs a folder: set N8N_BINARY_DATA_PATH.")
-        return Simulator(
-            url,
-            binary_mode=options["binary_mode"],
-            binary_path=path,
-            seed=options["seed"],
-            size=options["size"],
-            pool=options["pool"],
-            draw_hour=options["draw_hour"],
-            workflow_id=settings.N8N_WORKFLOW_IDS[0],
-        )
+        storage: Path | None = settings.N8N_STORAGE_PATH if options["bundles"] else None
+        if options["bundles"] and storage is None:
+            raise CommandError("Bundles need a folder: set N8N_STORAGE_PATH.")
+        try:
+            return Simulator(
+                url,
+                binary_mode=options["binary_mode"],
+                binary_path=path,
+                storage=storage,
+                seed=options["seed"],
+                size=options["size"],
+                pool=options["pool"],
+                draw_hour=options["draw_hour"],
+                workflow_id=settings.N8N_WORKFLOW_IDS[0],
+            )
+        except ValueError as error:
+            raise CommandError(str(error)) from error
 
     def _run(self, simulator: Simulator, chosen: list[scenarios.Scenario], options: dict[str, Any]) -> None:
         count = options["count"]
