@@ -72,7 +72,8 @@ def suite(postgres: str) -> Counts:
     """Run all tests on one PostgreSQL: `embedded`, or the folder of its programs."""
     report = RESULTS / f"{'embedded' if postgres == 'embedded' else 'server'}.xml"
     report.unlink(missing_ok=True)
-    command = (*PYTHON, "-m", "pytest", f"--junitxml={report}", "--durations=10", "-rs")
+    options = (f"--junitxml={report}", "--durations=10", "-rs", "--continue-on-collection-errors")
+    command = (*PYTHON, "-m", "pytest", *options)
     code = call(f"tests on {postgres}", command, {"SAI_TEST_POSTGRES": postgres})
     return settle(code, read_report(report) if report.exists() else Counts())
 
