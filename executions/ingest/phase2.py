@@ -47,7 +47,8 @@ def extract(claim: queue.Claim) -> None:
         loading.wait_or_give_up(claim, "n8n has not written this execution's final data yet.")
     with transaction.atomic():
         written = _write(claim.execution_id, outcome, reason)
-        _ask_for_phase1(written)
+        if outcome is not None:
+            _ask_for_phase1(written)
         queue.complete(claim)
         if not claim.is_silent:
             events.stage2_complete(written, round((time.monotonic() - begun) * 1000))
@@ -138,5 +139,5 @@ def _copy_hot_columns(execution_id: int) -> None:
 
 def _ask_for_phase1(execution: Execution) -> None:
     """Phase 1 may have come before there was anything to read; the final data holds the webhook item too."""
-    if "payload" in execution.extraction_notes.get("phase1", {}) and execution.source_deleted_at is None:
+    if "payload" in execution.extraction_notes.get("phase1", {}):
         queue.request([execution.pk], QueuePhase.CREATED)

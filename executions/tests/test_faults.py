@@ -4,6 +4,7 @@ After each of them: one row, three files, one result, an empty queue or a failur
 has nothing to say.
 """
 
+import resource
 import signal
 import socket
 import threading
@@ -163,6 +164,21 @@ def test_a_half_open_socket_is_noticed(
         listener.wait_for_output("Listening to n8n.", times=2)
         until(lambda: is_idle(1), "the execution", timeout=40)
     assert_whole(image_root, id_)
+
+
+def test_a_full_disk_delays_and_loses_nothing(simulator: Simulator, env: Env, log: Path, image_root: Path) -> None:
+    """The process may write small files only, as on a disk without room for an image, until there is room again."""
+    with manage(env, log, "listen_n8n") as listener:
+        listener.wait_for_output("Listening to n8n.")
+        resource.prlimit(listener.pid, resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+        ids = [simulator.run_one("smoke", size=(1920, 1080)) for _ in range(2)]
+        listener.wait_for_output("The image store cannot be written", times=2)
+        waiting = QueueItem.objects.get(execution_id=ids[0], phase="created")
+        assert (waiting.status, waiting.attempts) == ("pending", 0)
+        assert "tried again by itself" in str(waiting.last_error)
+        resource.prlimit(listener.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        until(lambda: is_idle(2), "both images")
+    assert_whole(image_root, *ids)
 
 
 def test_two_listeners_at_once(simulator: Simulator, env: Env, log: Path, tmp_path: Path, image_root: Path) -> None:
