@@ -51,7 +51,7 @@ class WakeUp:
         """None for what we did not send: anybody with a login to n8n's database can notify."""
         try:
             content = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         execution_id = content.get("execution_id") if isinstance(content, dict) else None
         if type(execution_id) is not int or not 0 < execution_id < 2**63:
@@ -87,11 +87,11 @@ class Listener:
             try:
                 with connect(application_name=APPLICATION) as connection:
                     self._session(connection)
-            except (psycopg.Error, DatabaseError, InterfaceError, Deaf) as error:
+            except Exception as error:  # Whatever it was, to stop listening would be worse.
                 close_old_connections()
                 failures = 1 if time.monotonic() - heard_since > 60 else failures + 1
-                self._report_loss(error, backoff(failures))
-                self._stopping.wait(backoff(failures))
+                self._report_loss(error, pause := backoff(failures))
+                self._stopping.wait(pause)
         self.sweeper.join()
         connections.close_all()
 
@@ -211,6 +211,8 @@ class Listener:
             self.worker.wake()
 
     def _report_loss(self, error: Exception, pause: float) -> None:
+        if not isinstance(error, (psycopg.Error, DatabaseError, Deaf)):
+            log.error("The listener met an unexpected error.", action="listener.unexpected_error", exc_info=error)
         log.warning(
             f"Lost the connection to n8n; trying again in about {pause:.1f} s.",
             action="listener.lost",

@@ -193,4 +193,4 @@ def _ids(claim: queue.Claim) -> dict[str, object]:
 
 def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row: doubling up to 30, with jitter so that processes spread."""
-    return min(0.25 * 2.0**failures, 30.0) * random.uniform(0.5, 1.0)
+    return min(0.25 * 2.0 ** min(failures, 10), 30.0) * random.uniform(0.5, 1.0)
