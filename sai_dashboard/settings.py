@@ -55,8 +55,9 @@ def database(name: str, embedded_name: str) -> dict[str, object]:
         raise ImproperlyConfigured(f"{name} must be a postgresql:// address.")
     # Persistent and checked: connecting costs more than most of our statements, and a server may restart.
     config |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
-    options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 5)
+    # A dead peer is noticed within half a minute, not after TCP's own two hours.
+    timeouts = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    config["OPTIONS"] = timeouts | {"tcp_user_timeout": 20_000} | config.get("OPTIONS", {})
     return config
 
 

@@ -3,7 +3,7 @@
 A wake-up is only a hint with an id. It is answered by `record`, which reads the row. Four things keep it honest:
 
   * LISTEN first, then sweep: what committed before LISTEN was never notified;
-  * a nonce, sent from a second connection, has to come back: a half-open socket looks alive for ever;
+  * a nonce, sent from a second connection, has to come back (hearing.py): a half-open socket looks alive for ever;
   * sweeps on start, after each reconnect and every ETL_SWEEP_SECONDS;
   * one active listener (an advisory lock on the listening connection itself, so it goes when the connection goes);
     a second one waits as hot standby. Two active ones would only do the same work twice.
@@ -14,27 +14,24 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from secrets import token_hex
 
 import psycopg
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
 
+from executions.ingest.hearing import CHANNEL, Hearing
 from executions.ingest.recording import record
 from executions.ingest.sweeper import Sweeper
 from executions.ingest.worker import Worker, backoff
-from executions.n8n.connect import connect
+from executions.n8n.connect import Connection, connect
 
 log = structlog.get_logger()
 
 CHANNELS = ("sai_execution_created", "sai_execution_completed")
-PROBE_CHANNEL = "sai_listener_probe"
 APPLICATION = "sai_listener"
 ADVISORY_LOCK = 0x5A15A1
 # notifies() returns at least this often, so that a stop is never waited for longer.
 TICK_S = 0.5
-PROBE_EVERY_S = 10.0
-PROBE_ANSWER_S = 5.0
 STANDBY_POLL_S = 2.0
 # Wake-ups that arrive together are recorded together, up to this many.
 BATCH = 200
@@ -59,10 +56,6 @@ class WakeUp:
         return cls(execution_id)
 
 
-class Deaf(Exception):
-    """The nonce did not come back: this connection no longer hears anything."""
-
-
 class Listener:
     """Runs until `stop`; survives the loss of either database for any length of time."""
 
@@ -70,8 +63,6 @@ class Listener:
         self.worker = worker
         self.sweeper = Sweeper(self._wake_worker)
         self._stopping = threading.Event()
-        self._probe: tuple[str, float] | None = None
-        self._probed_at = 0.0
         self._backend: int | None = None
 
     def stop(self) -> None:
@@ -95,19 +86,20 @@ class Listener:
         self.sweeper.join()
         connections.close_all()
 
-    def _session(self, connection: psycopg.Connection) -> None:
+    def _session(self, connection: Connection) -> None:
         """One connection's life: become the active listener, LISTEN, then sweep, then hear."""
-        if not self._become_active(connection):
-            return
-        self._listen(connection)
-        self._backend = connection.info.backend_pid
-        log.info("Listening to n8n.", action="listener.listening", backend=self._backend)
-        self.sweeper.request_full()
-        while not self._stopping.is_set():
-            self.hear(connection)
-            self._check_hearing()
+        with Hearing(connection) as hearing:
+            if not self._become_active(connection, hearing):
+                return
+            for channel in CHANNELS:
+                connection.execute(f"LISTEN {channel}".encode())
+            self._backend = connection.info.backend_pid
+            log.info("Listening to n8n.", action="listener.listening", backend=self._backend)
+            self.sweeper.request_full()
+            while not self._stopping.is_set():
+                self.hear(connection, hearing)
 
-    def _become_active(self, connection: psycopg.Connection) -> bool:
+    def _become_active(self, connection: Connection, hearing: Hearing) -> bool:
         """Wait for the advisory lock; True once it is ours, False when told to stop.
 
         The backend of our own lost connection may still hold it: that one is ended.
@@ -123,26 +115,19 @@ class Listener:
                     (self._backend, APPLICATION),
                 )
                 self._backend = None
-                continue
-            if not announced:
+            elif not announced:
                 log.info("Another listener is active; this one stands by.", action="listener.standby")
                 announced = True
-            self._stopping.wait(STANDBY_POLL_S)
+            for notify in connection.notifies(timeout=STANDBY_POLL_S, stop_after=1):
+                hearing.answer(notify.payload)
         return False
 
-    def _listen(self, connection: psycopg.Connection) -> None:
-        for channel in (*CHANNELS, PROBE_CHANNEL):
-            connection.execute(f"LISTEN {channel}".encode())
-        self._probe = None
-        self._probed_at = time.monotonic()
-
-    def hear(self, connection: psycopg.Connection) -> None:
+    def hear(self, connection: Connection, hearing: Hearing) -> None:
         """Take the wake-ups of one tick and record what they point at."""
         ids: set[int] = set()
         for notify in self._notifies(connection):
-            if notify.channel == PROBE_CHANNEL:
-                if self._probe and notify.payload == self._probe[0]:
-                    self._probe = None
+            if notify.channel == CHANNEL:
+                hearing.answer(notify.payload)
             elif wake_up := WakeUp.parse(notify.payload):
                 ids.add(wake_up.execution_id)
             else:
@@ -154,7 +139,7 @@ class Listener:
         if ids:
             self.on_wake_ups(ids)
 
-    def _notifies(self, connection: psycopg.Connection) -> Iterator[psycopg.Notify]:
+    def _notifies(self, connection: Connection) -> Iterator[psycopg.Notify]:
         """What arrives within a tick: returns with the first wake-ups, and with all that came with them."""
         taken = 0
         for notify in connection.notifies(timeout=TICK_S, stop_after=1):
@@ -193,25 +178,12 @@ class Listener:
                 execution_id=execution_id,
             )
 
-    def _check_hearing(self) -> None:
-        """Send a nonce from another connection now and then; raise Deaf when the last one did not come back."""
-        now = time.monotonic()
-        if self._probe is not None:
-            if now - self._probe[1] > PROBE_ANSWER_S:
-                raise Deaf("nothing is heard any more on the listening connection")
-        elif now - self._probed_at > PROBE_EVERY_S:
-            nonce = token_hex(8)
-            self._probed_at = now
-            with connections["n8n"].cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [PROBE_CHANNEL, nonce])
-            self._probe = (nonce, time.monotonic())
-
     def _wake_worker(self) -> None:
         if self.worker is not None:
             self.worker.wake()
 
     def _report_loss(self, error: Exception, pause: float) -> None:
-        if not isinstance(error, (psycopg.Error, DatabaseError, Deaf)):
+        if not isinstance(error, (psycopg.Error, DatabaseError)):
             log.error("The listener met an unexpected error.", action="listener.unexpected_error", exc_info=error)
         log.warning(
             f"Lost the connection to n8n; trying again in about {pause:.1f} s.",

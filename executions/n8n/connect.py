@@ -1,13 +1,23 @@
 """Connections to PostgreSQL of our own, beside the ones that Django keeps: for LISTEN, and for n8n's triggers."""
 
+import os
+import socket
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from django.db import connections
 
+Connection = psycopg.Connection
+
 # Both ends give up on a dead peer within about 25 seconds instead of two hours. Without the server's half, the
 # backend of a vanished listener would hold its advisory lock all that time.
-CLIENT_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+CLIENT_KEEPALIVES = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 SERVER_KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 
 
@@ -26,6 +36,15 @@ def connect(
         options = f"{given or ''} {SERVER_KEEPALIVES}".strip()
     params |= CLIENT_KEEPALIVES | {"connect_timeout": 5, "application_name": application_name, "options": options}
     return psycopg.connect(autocommit=True, **params)
+
+
+def break_off(connection: psycopg.Connection) -> None:
+    """Shut down a connection's socket from another thread; who waits on it gets an OperationalError at once."""
+    with (
+        suppress(OSError, psycopg.OperationalError),  # Closed in the meantime: nothing to do.
+        socket.socket(fileno=os.dup(connection.fileno())) as copy,
+    ):
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _params(alias: str) -> dict[str, Any]:

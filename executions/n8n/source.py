@@ -11,13 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from weakref import WeakSet
 
 from django.db import ProgrammingError, connections
 
 from executions.n8n.binary_data import BinaryUnavailable, too_large
+from executions.n8n.connect import break_off
 from executions.n8n.paths import PathRefused, below
 
 ALIAS = "n8n"
+# The connections that threads of this process have used, so that a watchdog can break them off.
+_used: WeakSet[Any] = WeakSet()
 CHUNK = 2_000
 # Memory is finite; n8n itself does not accept payloads above 16 MB unless told to.
 MAX_DATA_BYTES = 256 * 1024 * 1024
@@ -100,7 +104,7 @@ class DataUnavailable(Exception):
 
 def executions(ids: Sequence[int]) -> list[SourceExecution]:
     """The rows of these executions that n8n has, by id, whatever their workflow and mode."""
-    with connections[ALIAS].cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(EXECUTIONS, [list(ids)])
         return [_execution(row) for row in cursor.fetchall()]
 
@@ -117,7 +121,7 @@ def execution_data(execution_id: int, stored_at: str, storage_path: Path | None)
             f"n8n keeps this execution's data in its storage {stored_at!r}, which the dashboard cannot read. "
             "Set N8N_EXECUTION_DATA_STORAGE_MODE of n8n to database or filesystem."
         )
-    with connections[ALIAS].cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(EXECUTION_DATA, [MAX_DATA_BYTES, execution_id])
         row = cursor.fetchone()
     if row is None:
@@ -141,7 +145,7 @@ def states(
     however many there are.
     """
     connection = connections[ALIAS]
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(HAS_CREATED_AT)
         (has_created_at,) = cursor.fetchone()
     # Before n8n had a time of creation it set startedAt in the first INSERT.
@@ -164,7 +168,7 @@ def binary_row(file_id: str, max_bytes: int) -> bytes | None:
     except ValueError:
         raise BinaryUnavailable(f"n8n names a file of its database by {file_id[:100]!r}, which is no UUID.") from None
     try:
-        with connections[ALIAS].cursor() as cursor:
+        with _cursor() as cursor:
             cursor.execute(BINARY_ROW, [max_bytes, key])
             row = cursor.fetchone()
     except ProgrammingError as error:
@@ -180,10 +184,25 @@ def binary_row(file_id: str, max_bytes: int) -> bytes | None:
 
 def now_ids(workflow_ids: Sequence[str]) -> tuple[int | None, int | None]:
     """The lowest and the highest id that n8n has of these workflows now; both None when it has none."""
-    with connections[ALIAS].cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(ID_RANGE, [list(workflow_ids)])
         low, high = cursor.fetchone()
     return low, high
+
+
+def break_off_connections() -> None:
+    """End every query that waits for n8n's database, in whatever thread: its caller gets an OperationalError.
+
+    A connection whose other end has silently gone would be waited on for ever.
+    """
+    for connection in list(_used):
+        break_off(connection)
+
+
+def _cursor() -> Any:
+    connections[ALIAS].ensure_connection()
+    _used.add(connections[ALIAS].connection)
+    return connections[ALIAS].cursor()
 
 
 def _execution(row: tuple[Any, ...]) -> SourceExecution:

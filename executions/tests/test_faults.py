@@ -158,12 +158,14 @@ def test_a_half_open_socket_is_noticed(
 ) -> None:
     with Proxy(n8n.url) as proxy, manage(env | {"N8N_DATABASE_URL": proxy.url}, log, "listen_n8n") as listener:
         listener.wait_for_output("Listening to n8n.")
+        first = simulator.run_one("smoke")  # Now every thread has its connection.
+        until(lambda: is_idle(1), "the first execution")
         proxy.freeze()  # Connections made so far stay open and say nothing; new ones work.
-        id_ = simulator.run_one("smoke")
-        listener.wait_for_output("nothing is heard any more")
+        second = simulator.run_one("smoke")
+        listener.wait_for_output("Nothing is heard any more")
         listener.wait_for_output("Listening to n8n.", times=2)
-        until(lambda: is_idle(1), "the execution", timeout=40)
-    assert_whole(image_root, id_)
+        until(lambda: is_idle(2), "the second execution", timeout=40)
+    assert_whole(image_root, first, second)
 
 
 def test_a_full_disk_delays_and_loses_nothing(simulator: Simulator, env: Env, log: Path, image_root: Path) -> None:

@@ -1,5 +1,6 @@
 """The listener's parts; what it does as a process stands in test_faults.py."""
 
+import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -8,7 +9,8 @@ import pytest
 from conftest import N8nDatabase
 from executions.ingest import listener as module
 from executions.ingest import recording
-from executions.ingest.listener import Deaf, Listener, WakeUp
+from executions.ingest.hearing import Hearing
+from executions.ingest.listener import Listener, WakeUp
 from executions.models import Execution
 from executions.tests.test_recording import create
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "n8n"
 @pytest.fixture
 def connection(n8n: N8nDatabase) -> Iterator[psycopg.Connection]:
     with psycopg.connect(n8n.url, autocommit=True) as connection:
-        for channel in (*module.CHANNELS, module.PROBE_CHANNEL):
+        for channel in module.CHANNELS:
             connection.execute(f"LISTEN {channel}".encode())
         yield connection
 
@@ -47,7 +49,7 @@ def test_a_wake_up_carries_an_id() -> None:
 
 
 def test_silence_records_nothing(n8n: N8nDatabase, connection: psycopg.Connection) -> None:
-    Listener().hear(connection)
+    Listener().hear(connection, Hearing(connection))
     assert Execution.objects.count() == 0
 
 
@@ -59,7 +61,7 @@ def test_wake_ups_that_come_together_are_recorded_together(
     with n8n.connection.transaction():
         for number in range(1, 6):
             notify(n8n, f'{{"execution_id": {number}}}')
-    Listener().hear(connection)
+    Listener().hear(connection, Hearing(connection))
     assert batches == [{1, 2, 3, 4, 5}]
 
 
@@ -78,41 +80,10 @@ def test_one_that_cannot_be_recorded_does_not_keep_the_others_back(
     assert list(Execution.objects.values_list("pk", flat=True)) == [good]
 
 
-def test_a_nonce_that_comes_back_is_good_news(
-    n8n: N8nDatabase, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PROBE_EVERY_S", 0)
-    listener = Listener()
-    listener._check_hearing()
-    assert listener._probe is not None
-    listener.hear(connection)
-    assert listener._probe is None
-
-
-def test_a_nonce_that_stays_away_means_deaf(n8n: N8nDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PROBE_EVERY_S", 0)
-    monkeypatch.setattr(module, "PROBE_ANSWER_S", -1)
-    listener = Listener()
-    listener._check_hearing()
-    with pytest.raises(Deaf):
-        listener._check_hearing()
-
-
-def test_somebody_elses_nonce_proves_nothing(
-    n8n: N8nDatabase, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PROBE_EVERY_S", 0)
-    listener = Listener()
-    listener._probe = ("mine", 0.0)
-    notify(n8n, "not mine", module.PROBE_CHANNEL)
-    listener.hear(connection)
-    assert listener._probe is not None
-
-
 def test_the_second_listener_stands_by_until_told_to_stop(n8n: N8nDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STANDBY_POLL_S", 0.01)
     with psycopg.connect(n8n.url, autocommit=True) as first, psycopg.connect(n8n.url, autocommit=True) as second:
-        assert Listener()._become_active(first) is True
+        assert Listener()._become_active(first, Hearing(first)) is True
         standby = Listener()
-        standby._stopping.wait = lambda timeout=None: standby._stopping.set() or True  # type: ignore[method-assign,func-returns-value]
-        assert standby._become_active(second) is False
+        threading.Timer(0.3, standby.stop).start()
+        assert standby._become_active(second, Hearing(second)) is False
