@@ -231,7 +231,7 @@ def missed_after(last: int) -> Missed:
     """At most PAGE events after the one with this id, without a gap; a reset when some of them are gone."""
     current = current_id()
     rows = StoredEvent.objects.filter(channel=CHANNEL, eid__gt=last).order_by("eid")[:PAGE]
-    events = [Event(row.eid, row.type, row.data) for row in rows]
+    events = tuple(Event(row.eid, row.type, row.data) for row in rows)
     if (events and events[0].id != last + 1) or (not events and current != last):
         return Missed(reset_to=current)
     return Missed(events)
