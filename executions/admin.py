@@ -115,15 +115,17 @@ class ExecutionAdmin(ReadOnly, ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Execution]", search_term: str
     ) -> tuple["QuerySet[Execution]", bool]:
-        """By primary key or by camera: both are cheap. An id of digits may also be a camera's."""
+        """By primary key or by camera: both are cheap. A number may be either, but then all of it."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        named = Q(camera_id__icontains=term) | Q(node__device_id__icontains=term) | Q(node__name__icontains=term)
-        wanted = Q(camera__in=Camera.objects.filter(named))
-        if term.isascii() and term.isdecimal() and len(term) < 19:
-            wanted |= Q(pk=int(term))
-        return queryset.filter(wanted), False
+        if term.isascii() and term.isdecimal():
+            named, number = Q(camera_id=term), int(term)
+            wanted = Q(pk=number) if number < 2**63 else Q()
+        else:
+            named = Q(camera_id__icontains=term) | Q(node__device_id__icontains=term) | Q(node__name__icontains=term)
+            wanted = Q()
+        return queryset.filter(wanted | Q(camera__in=Camera.objects.filter(named))), False
 
     def get_fields(self, request: HttpRequest, obj: Execution | None = None) -> list[str]:
         hidden = {"id", "image_webp_path", "image_thumb_path"}

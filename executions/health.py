@@ -76,6 +76,6 @@ def _readers() -> list[Reader]:
         .values_list("contract")
         .annotate(Count("pk"))
     )
-    rows = sorted(counted, key=lambda row: -row[1])
+    rows = sorted(counted, key=lambda row: (-row[1], row[0] is None, row[0]))
     total = sum(count for _name, count in rows)
     return [Reader(name, count, count / total) for name, count in rows]

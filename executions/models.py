@@ -158,7 +158,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
     def for_cards(self) -> Self:
         """With everything that a card shows, in one query."""
-        return self.select_related("camera__node", "inference_result", "notification")
+        return self.select_related("camera__node", "node", "inference_result", "notification")
 
     def unfinished(self) -> Self:
         return self.exclude(status__in=FINAL_STATUSES).filter(source_deleted_at=None)

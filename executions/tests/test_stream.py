@@ -237,7 +237,7 @@ def test_pages_and_style_sheets_come_from_the_same_port(server: WebServer) -> No
 
 
 def test_forms_can_be_sent(server: WebServer) -> None:
-    web.luis()
+    web.luis("los-gigantes")
     token = server.get("/login/").headers["set-cookie"].partition("csrftoken=")[2].partition(";")[0]
     form = f"username=luis&password=los-gigantes&csrfmiddlewaretoken={token}"
     headers = {"Cookie": f"csrftoken={token}", "Content_Type": "application/x-www-form-urlencoded"}

@@ -21,14 +21,14 @@ NOON = datetime(2026, 2, 19, 15, 0, tzinfo=UTC)  # 12:00 in Cordoba.
 SMOKE = {"class": "smoke", "confidence": 0.873, "bbox": [0.25, 0.5, 0.125, 0.25]}
 
 
-def ana() -> User:
-    """Runs the system: staff, with every right."""
-    return User.objects.create_superuser("ana", password="cerro-uritorco")
+def ana(password: str | None = None) -> User:
+    """Runs the system: staff, with every right. (Hashing a password takes longer than most tests.)"""
+    return User.objects.create_superuser("ana", password=password)
 
 
-def luis() -> User:
+def luis(password: str | None = None) -> User:
     """Of the fire crew: may see pages, not the admin."""
-    return User.objects.create_user("luis", password="los-gigantes")
+    return User.objects.create_user("luis", password=password)
 
 
 def signed_in(user: User) -> Client:
