@@ -20,6 +20,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
 
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 def positive_int(name: str, default: int) -> int:
     """An environment variable that counts something, at least 1."""
@@ -38,13 +41,23 @@ def optional_folder(name: str) -> Path | None:
     return Path(value) if value else None
 
 
-def json_value(name: str, default: Any) -> Any:
-    """A variable that holds JSON; empty means unset."""
-    text = env.str(name, default="")
+def boolean(name: str, default: bool) -> bool:
+    """A switch. Spelled wrong it stops the process, because HTTPS=ture would otherwise quietly mean no."""
+    text = env.str(name, default="").lower()
+    if text not in (*YES, *NO, ""):
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, true or false, not {text!r}.")
+    return text in YES or (default and text not in NO)
+
+
+def json_object(name: str) -> dict[str, Any]:
+    """A variable that holds a JSON object; unset, empty and null are an empty one."""
     try:
-        return json.loads(text) if text else default
+        value = json.loads(env.str(name, default="") or "null")
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be JSON: {error}.") from error
+    if not isinstance(value, dict | None):
+        raise ImproperlyConfigured(f"{name} must be a JSON object, such as {{}}, not {value!r}.")
+    return value or {}
 
 
 def database(name: str, embedded_name: str) -> dict[str, object]:
@@ -61,8 +74,8 @@ def database(name: str, embedded_name: str) -> dict[str, object]:
     return config
 
 
-DATA_DIR = Path(env.str("SAI_DATA_DIR", default=str(BASE_DIR / ".data")))
-DEBUG = env.bool("DEBUG", default=False)
+DATA_DIR = optional_folder("SAI_DATA_DIR") or BASE_DIR / ".data"
+DEBUG = boolean("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or embedded.secret_key(DATA_DIR)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -80,12 +93,12 @@ N8N_NODE_NAMES: dict[str, list[str]] = {
     "vision": ["Ollama"],
     "telegram": ["Telegram"],
     "output": ["Format SAI Output"],
-    **json_value("N8N_NODE_NAMES", {}),
+    **json_object("N8N_NODE_NAMES"),
 }
 
 # --- What we keep: images, extraction ------------------------------------------------------------
 
-IMAGE_ROOT = Path(env.str("IMAGE_ROOT", default=str(DATA_DIR / "images")))
+IMAGE_ROOT = optional_folder("IMAGE_ROOT") or DATA_DIR / "images"
 IMAGE_MAX_BYTES = positive_int("IMAGE_MAX_BYTES", 52_428_800)
 IMAGE_MAX_PIXELS = positive_int("IMAGE_MAX_PIXELS", 40_000_000)
 
@@ -182,7 +195,7 @@ WHITENOISE_USE_FINDERS = True
 STORAGES: dict[str, dict[str, object]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "images": json_value("IMAGE_STORAGE", None)
+    "images": json_object("IMAGE_STORAGE")
     or {
         "BACKEND": "executions.storage.AtomicFileSystemStorage",
         "OPTIONS": {"location": str(IMAGE_ROOT)},
@@ -192,8 +205,11 @@ STORAGES: dict[str, dict[str, object]] = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-HTTPS = env.bool("HTTPS", default=False)
+HTTPS = boolean("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 
-LOGGING = logs.configuration(level=env.str("LOG_LEVEL", default="INFO"), json=env.bool("LOG_JSON", default=False))
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+if LOG_LEVEL not in LOG_LEVELS:
+    raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {LOG_LEVEL!r}.")
+LOGGING = logs.configuration(level=LOG_LEVEL, json=boolean("LOG_JSON", False))
