@@ -28,14 +28,17 @@ ONLY = {
 
 # Part of ours, and the only modules besides itself that may import it.
 ONLY_FROM = {
-    "executions.n8n": ["executions.ingest", "executions.management"],
-    "executions.ingest": ["executions.management"],
-    "executions.simulator": ["executions.management"],
+    # The system checks ask n8n's readers whether they can live with the configuration.
+    "executions.n8n": ["executions.ingest", "executions.management", "executions.bench", "executions.checks"],
+    "executions.ingest": ["executions.management", "executions.bench"],
+    "executions.simulator": ["executions.management", "executions.bench"],
+    # It measures the product from outside.
+    "executions.bench": ["executions.management"],
 }
 
 # A package of others, and its home with us.
 HOMES = {
-    "PIL": ["executions.ingest.images", "executions.simulator"],
+    "PIL": ["executions.ingest.images", "executions.simulator", "executions.bench"],
     "django_eventstream": ["executions.events", "executions.relay", "executions.urls", "sai_dashboard.urls"],
     "django_q": ["executions.tasks", "incidents.tasks", "reviews.tasks"],
     "jsonschema": ["executions.n8n.payload.contract"],
@@ -45,6 +48,7 @@ HOMES = {
         "executions.n8n.triggers",
         "executions.relay",
         "executions.simulator",
+        "executions.bench",
         # It explains the errors of installing and of writing to n8n.
         "executions.management.commands.install_n8n_triggers",
         "executions.management.commands.simulate_n8n",
