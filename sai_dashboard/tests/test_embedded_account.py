@@ -22,6 +22,10 @@ NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a choice")
 as_ordinary_user = pytest.mark.skipif(os.geteuid() == 0, reason="root is covered by its own tests")
 
+needs_namespaces = pytest.mark.skipif(
+    not Account.namespace().can_run(BINARIES, Path("/")), reason="user namespaces are not allowed here"
+)
+
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
@@ -94,6 +98,7 @@ def known(name: str) -> bool:
 
 
 @as_root
+@needs_namespaces
 def test_root_uses_a_namespace_where_nobody_else_reaches_the_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert choose_account(BINARIES, tmp_path, tmp_path / "data") == Account.namespace()
@@ -105,8 +110,13 @@ def test_root_keeps_the_account_that_owns_the_data(shared: Path) -> None:
     with EmbeddedPostgres(shared / "postgres", binaries=BINARIES) as server:
         owner = server.data.stat().st_uid
     assert choose_account(BINARIES, server.root, server.data).owner == owner
-    os.chown(shared / "postgres" / "data", 0, 0)
-    assert choose_account(BINARIES, server.root, server.data) == Account.namespace()
+
+
+@as_root
+@needs_namespaces
+def test_root_goes_back_into_the_namespace_for_data_of_its_own(shared: Path) -> None:
+    (shared / "data").mkdir(mode=0o700)
+    assert choose_account(BINARIES, shared, shared / "data") == Account.namespace()
 
 
 @as_root

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import psycopg
 import pytest
 
 from sai_dashboard.embedded import EmbeddedPostgres, EmbeddedPostgresError, database_url, server, temporary_server
+from sai_dashboard.embedded.account import Account
+from sai_dashboard.embedded.binaries import find_binaries
 from sai_dashboard.pytest_postgres import chosen_binaries
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,18 +27,28 @@ def at(root: Path, **settings: str) -> EmbeddedPostgres:
     return EmbeddedPostgres(root, binaries=chosen_binaries(), settings={"fsync": "off", **settings})
 
 
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Closed to others, so root runs servers in it inside a namespace; open where namespaces are not allowed."""
+    with tempfile.TemporaryDirectory(prefix="sai-server-") as name:
+        path = Path(name)
+        if os.geteuid() == 0 and not Account.namespace().can_run(find_binaries(chosen_binaries(), None), path):
+            path.chmod(0o711)
+        yield path
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server without a data folder. Others cannot reach it, so root runs it inside a namespace."""
-    made = at(tmp_path / "postgres")
+def fresh(folder: Path, request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
+    """A server without a data folder."""
+    made = at(folder / request.node.name)
     yield made
     made.stop()
 
 
 @pytest.fixture(scope="module")
-def used_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def used_root(folder: Path) -> Path:
     """Where a server has run before."""
-    with at(tmp_path_factory.mktemp("used") / "postgres") as made:
+    with at(folder / "used") as made:
         return made.root
 
 
@@ -219,10 +232,10 @@ def test_a_data_folder_of_an_unknown_version_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not DEBIAN_15.exists(), reason="needs the package postgresql-15")
-def test_a_data_folder_of_version_15_gets_its_own_programs(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path / "postgres", binaries=DEBIAN_15):
+def test_a_data_folder_of_version_15_gets_its_own_programs(folder: Path) -> None:
+    with EmbeddedPostgres(folder / "version 15", binaries=DEBIAN_15):
         pass
-    with EmbeddedPostgres(tmp_path / "postgres") as again:
+    with EmbeddedPostgres(folder / "version 15") as again:
         assert again.version() == "15"
         assert str(one(again, b"SHOW server_version")).startswith("15.")
 
@@ -243,11 +256,19 @@ def test_no_rule_trusts_anybody(running: EmbeddedPostgres) -> None:
     assert one(running, methods) == "scram-sha-256"
 
 
-def test_it_listens_on_loopback_only(running: EmbeddedPostgres) -> None:
-    process = postmaster(running)
-    listening = [each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN]
-    assert listening == ["127.0.0.1"]
-    assert process.net_connections("unix") == []
+def test_its_port_is_open_on_loopback_only(running: EmbeddedPostgres) -> None:
+    port = int(str(psycopg.conninfo.conninfo_to_dict(running.url("postgres"))["port"]))
+    listening = [each for each in psutil.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    assert [each.laddr.ip for each in listening if each.laddr and each.laddr.port == port] == ["127.0.0.1"]
+    assert f".s.PGSQL.{port}" not in Path("/proc/net/unix").read_text()
+
+
+def test_it_has_no_other_socket(running: EmbeddedPostgres) -> None:
+    try:
+        sockets = postmaster(running).net_connections("all")
+    except psutil.AccessDenied:
+        pytest.skip("not allowed to look into processes of other users")
+    assert [each.laddr.ip for each in sockets] == ["127.0.0.1"]
 
 
 def test_the_server_sees_nothing_of_our_environment(running: EmbeddedPostgres) -> None:
