@@ -114,6 +114,10 @@ class Stage2Failed(TypedDict):
     timestamp: str
 
 
+# What stage2_complete reads of an execution; who writes with SQL returns these.
+STAGE2_COLUMNS = ("has_smoke", "alert_level", "detection_count", "telegram_sent", "image_original_path", "phase1_at")
+
+
 def publish(kind: str, data: Mapping[str, Any]) -> None:
     """Store the event and notify every web process, in the transaction at hand; call it last there.
 

@@ -20,8 +20,9 @@ from PIL import Image, UnidentifiedImageError
 from executions.ingest import webp
 
 PREVIEW_SIDE, THUMB_SIDE = 1280, 300
-# Method 2 takes half the time of the default 4 for 3 % more bytes; the encoder is most of the cost of a frame.
-QUALITY, METHOD = 80, 2
+# Method 1 and this filter: docs/decisions/0006-cheaper-previews.md has what they save and cost.
+QUALITY, METHOD = 80, 1
+FILTER = Image.Resampling.HAMMING
 # A small progressive JPEG can hold thousands of scans, each a walk over all pixels: 100 of them over 36 megapixels
 # take 5 s, 500 half a minute, which is how long a worker may hold an execution. Real ones hold about 10.
 MAX_SCANS = 100
@@ -308,7 +309,7 @@ def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def _shrink(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image if image.size == size else image.resize(size, FILTER, reducing_gap=2.0)
 
 
 def _encode(image: Image.Image) -> bytes:

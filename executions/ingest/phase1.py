@@ -4,6 +4,7 @@ Idempotent. Data of n8n may shrink later (a canceled run keeps 575 characters), 
 less, and an image once stored is evidence: other bytes never take its place.
 """
 
+import json
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,8 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
+from django.db import connection, transaction
 
 from executions import events
 from executions.exceptions import ExtractionError, OutOfService
@@ -23,6 +23,31 @@ from executions.n8n import binary_data, source
 from executions.n8n.payload import BinaryRef, Capture, NodeNames, parse_metadata, read_capture, with_metadata
 
 ETL_VERSION = "1"
+
+# What phase 1 finds out, and the types of it. COALESCE: a value that is known stays until another known one comes.
+MERGED = {
+    "camera_metadata": "jsonb",
+    "captured_at": "timestamptz",
+    "node_id": "bigint",
+    "camera_id": "bigint",
+    "image_original_path": "text",
+    "image_webp_path": "text",
+    "image_thumb_path": "text",
+    "image_size_bytes": "integer",
+    "image_width": "integer",
+    "image_height": "integer",
+    "image_format": "text",
+    "image_sha256": "text",
+    "image_is_truncated": "boolean",
+}
+MERGE = f"""
+UPDATE sai_executions SET
+  {", ".join(f"{name} = COALESCE(%({name})s::{type_}, {name})" for name, type_ in MERGED.items())},
+  extraction_notes = extraction_notes || %(notes)s::jsonb, phase1_at = now(), etl_version = %(etl_version)s,
+  updated_at = now()
+WHERE execution_id = %(pk)s
+RETURNING {", ".join(events.STAGE2_COLUMNS)}
+"""
 
 
 @dataclass(frozen=True)
@@ -128,33 +153,32 @@ def _store(execution_id: int, original: bytes) -> Frame:
 
 
 def _write(execution_id: int, capture: Capture | None, frame: Frame, reason: str | None) -> Execution:
-    """Merge what was found into the row, under its lock."""
-    execution = Execution.objects.select_for_update().get(pk=execution_id)
-    notes: dict[str, str] = {}
+    """Merge what was found into the row; the returned execution carries what an event needs."""
+    notes: dict[str, str] = {} if reason is None else {"payload": reason}
+    values: dict[str, Any] = dict.fromkeys(MERGED)
     if capture is not None:
         notes |= capture.notes
-        _set_camera(execution, capture, notes)
+        values |= _camera_values(execution_id, capture, notes)
     if frame.stored is not None:
-        _set_image(execution, frame.stored, notes)
+        values |= _image_values(frame.stored, notes)
     elif frame.reason is not None:
         notes["image"] = frame.reason
-    if reason is not None:
-        notes["payload"] = reason
-    execution.extraction_notes = execution.extraction_notes | {"phase1": notes}
-    execution.phase1_at = timezone.now()
-    execution.etl_version = ETL_VERSION
-    execution.save()
-    return execution
+    values |= {"notes": json.dumps({"phase1": notes}), "etl_version": ETL_VERSION, "pk": execution_id}
+    with connection.cursor() as cursor:
+        cursor.execute(MERGE, values)
+        return Execution(execution_id=execution_id, **dict(zip(events.STAGE2_COLUMNS, cursor.fetchone(), strict=True)))
 
 
-def _set_camera(execution: Execution, capture: Capture, notes: dict[str, str]) -> None:
-    execution.camera_metadata = capture.metadata or execution.camera_metadata
-    execution.captured_at = _captured_at(capture, notes) or execution.captured_at
+def _camera_values(execution_id: int, capture: Capture, notes: dict[str, str]) -> dict[str, Any]:
     # n8n's clock, not the camera's: a camera with a wrong clock would look seen in the future.
-    seen_at = execution.n8n_created_at or execution.started_at
-    registered = registry.register(capture.camera, seen_at)
-    execution.node_id = registered.node_pk or execution.node_id
-    execution.camera_id = registered.camera_pk or execution.camera_id
+    times = Execution.objects.values_list("n8n_created_at", "started_at").get(pk=execution_id)
+    registered = registry.register(capture.camera, times[0] or times[1])
+    return {
+        "camera_metadata": None if capture.metadata is None else json.dumps(capture.metadata),
+        "captured_at": _captured_at(capture, notes),
+        "node_id": registered.node_pk,
+        "camera_id": registered.camera_pk,
+    }
 
 
 def _captured_at(capture: Capture, notes: dict[str, str]) -> datetime | None:
@@ -170,9 +194,11 @@ def _captured_at(capture: Capture, notes: dict[str, str]) -> datetime | None:
     return capture.captured_local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def _set_image(execution: Execution, stored: images.StoredImage, notes: dict[str, str]) -> None:
+def _image_values(stored: images.StoredImage, notes: dict[str, str]) -> dict[str, Any]:
     facts = stored.facts
-    values: dict[str, Any] = {
+    if facts.is_truncated:
+        notes["image"] = "The image is cut off: what arrived is kept and shown as far as it goes."
+    return {
         "image_original_path": stored.original_path,
         "image_webp_path": stored.webp_path,
         "image_thumb_path": stored.thumb_path,
@@ -183,7 +209,3 @@ def _set_image(execution: Execution, stored: images.StoredImage, notes: dict[str
         "image_sha256": facts.sha256,
         "image_is_truncated": facts.is_truncated,
     }
-    for name, value in values.items():
-        setattr(execution, name, value)
-    if facts.is_truncated:
-        notes["image"] = "The image is cut off: what arrived is kept and shown as far as it goes."

@@ -25,10 +25,20 @@ LOCK_SPACE = 0x5A1 << 48
 # More than this at once are announced to browsers as one batch.
 ANNOUNCE_SINGLY = 20
 
-UPSERT = """
-INSERT INTO sai_executions (execution_id, workflow_id, status, mode, retry_of, n8n_created_at, started_at,
-                            completed_at, duration_ms, extraction_notes, created_at, updated_at)
-SELECT *, '{}'::jsonb, now(), now() FROM unnest(
+N8N_COLUMNS = (
+    "execution_id",
+    "workflow_id",
+    "status",
+    "mode",
+    "retry_of",
+    "n8n_created_at",
+    "started_at",
+    "completed_at",
+    "duration_ms",
+)
+UPSERT = f"""
+INSERT INTO sai_executions ({", ".join(N8N_COLUMNS)}, extraction_notes, created_at, updated_at)
+SELECT *, '{{}}'::jsonb, now(), now() FROM unnest(
   %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
   %s::timestamptz[], %s::integer[])
 ON CONFLICT (execution_id) DO UPDATE SET
@@ -63,11 +73,12 @@ def record(execution_ids: Iterable[int], priority: int = queue.LIVE) -> Recorded
         theirs = {row.execution_id: row for row in source.executions(ids) if is_watched(row)}
         ours = _states(ids)
         recorded = _compare(ids, theirs, ours)
-        _write([theirs[id_] for id_ in sorted({*recorded.new, *recorded.changed})])
+        written = [_execution(theirs[id_]) for id_ in sorted({*recorded.new, *recorded.changed})]
+        _write(written)
         _mark_gone(recorded.gone)
         queue.request(recorded.new, QueuePhase.CREATED, priority)
         queue.request(recorded.ended, QueuePhase.COMPLETED, priority)
-        _announce(recorded, priority)
+        _announce(written, set(recorded.new), priority)
     return recorded
 
 
@@ -120,27 +131,27 @@ def _compare(
     return recorded
 
 
-def _write(rows: Sequence[source.SourceExecution]) -> None:
-    if not rows:
-        return
-    columns = zip(*map(_columns, rows), strict=True)
-    with connection.cursor() as cursor:
-        cursor.execute(UPSERT, [list(column) for column in columns])
-
-
-def _columns(row: source.SourceExecution) -> tuple[object, ...]:
+def _execution(row: source.SourceExecution) -> Execution:
+    """n8n's columns as ours; not a whole row of ours."""
     status, started_at, completed_at = state_of(row.status, row.started_at, row.stopped_at)
-    return (
-        row.execution_id,
-        row.workflow_id,
-        status,
-        row.mode,
-        row.retry_of,
-        row.created_at,
-        started_at,
-        completed_at,
-        _duration_ms(started_at, completed_at),
+    return Execution(
+        execution_id=row.execution_id,
+        workflow_id=row.workflow_id,
+        status=status,
+        mode=row.mode,
+        retry_of=row.retry_of,
+        n8n_created_at=row.created_at,
+        started_at=started_at,
+        completed_at=completed_at,
+        duration_ms=_duration_ms(started_at, completed_at),
     )
+
+
+def _write(executions: Sequence[Execution]) -> None:
+    if executions:
+        columns = [[getattr(execution, name) for execution in executions] for name in N8N_COLUMNS]
+        with connection.cursor() as cursor:
+            cursor.execute(UPSERT, columns)
 
 
 def _duration_ms(started_at: datetime | None, completed_at: datetime | None) -> int | None:
@@ -154,17 +165,15 @@ def _mark_gone(ids: Sequence[int]) -> None:
         Execution.objects.filter(pk__in=ids, source_deleted_at=None).update(source_deleted_at=timezone.now())
 
 
-def _announce(recorded: Recorded, priority: int) -> None:
+def _announce(written: Sequence[Execution], new: set[int], priority: int) -> None:
     """Tell the browsers; last, because publishing holds a lock until the commit."""
-    touched = sorted({*recorded.new, *recorded.changed})
-    if not touched:
+    if not written:
         return
-    if priority >= queue.BACKFILL or len(touched) > ANNOUNCE_SINGLY:
-        events.execution_batch(len(touched), touched[0], touched[-1])
+    if priority >= queue.BACKFILL or len(written) > ANNOUNCE_SINGLY:
+        events.execution_batch(len(written), written[0].pk, written[-1].pk)
         return
-    new, ended = set(recorded.new), set(recorded.ended)
-    for execution in Execution.objects.filter(pk__in=touched).order_by("pk"):
+    for execution in written:
         if execution.pk in new:
             events.execution_new(execution)
-        if execution.pk in ended or execution.pk not in new:
+        if execution.pk not in new or execution.is_final:
             events.execution_completed(execution)

@@ -59,9 +59,8 @@ def expected_of(one: Sample) -> Expected:
     return EXPECTED[one.version][one.execution_id]
 
 
-@EVERY_SAMPLE
-def test_the_row_and_the_image(n8n: N8nDatabase, one: Sample, image_root: Path) -> None:
-    execution, expected = run_to_the_end(n8n, one), expected_of(one)
+def check_the_row_and_the_image(execution: Execution, one: Sample, image_root: Path) -> None:
+    expected = expected_of(one)
     assert execution.status == expected.status
     assert execution.phase1_at is not None and execution.phase2_at is not None
     notes = execution.extraction_notes["phase1"]
@@ -77,9 +76,8 @@ def test_the_row_and_the_image(n8n: N8nDatabase, one: Sample, image_root: Path) 
         assert (image_root / str(execution.image_webp_path)).stat().st_size > 0
 
 
-@EVERY_SAMPLE
-def test_the_camera_and_its_time(n8n: N8nDatabase, one: Sample) -> None:
-    execution, expected = run_to_the_end(n8n, one), expected_of(one)
+def check_the_camera_and_its_time(execution: Execution, one: Sample) -> None:
+    expected = expected_of(one)
     if expected.camera is None:
         assert execution.camera is None and execution.captured_at is None
         return
@@ -90,9 +88,8 @@ def test_the_camera_and_its_time(n8n: N8nDatabase, one: Sample) -> None:
     assert execution.camera_metadata["device_id"] == expected.camera[0]
 
 
-@EVERY_SAMPLE
-def test_the_result_and_its_hot_copies(n8n: N8nDatabase, one: Sample) -> None:
-    execution, expected = run_to_the_end(n8n, one), expected_of(one)
+def check_the_result_and_its_hot_copies(execution: Execution, one: Sample) -> None:
+    expected = expected_of(one)
     assert execution.contract == expected.contract
     result = InferenceResult.objects.filter(pk=execution.pk).first()
     if expected.boxes is None:
@@ -105,13 +102,12 @@ def test_the_result_and_its_hot_copies(n8n: N8nDatabase, one: Sample) -> None:
     assert (result.risk_level, result.alert_level) == (expected.risk, expected.alert)
     classes = {name for name, _, _ in expected.boxes}
     assert (result.has_smoke, result.has_fire) == ("smoke" in classes, "fire" in classes)
-    for name in phase2.HOT_RESULT_COLUMNS:
+    for name in phase2.RESULT.hot_columns:
         assert getattr(execution, name) == getattr(result, name), name
 
 
-@EVERY_SAMPLE
-def test_the_telegram_message(n8n: N8nDatabase, one: Sample) -> None:
-    execution, expected = run_to_the_end(n8n, one), expected_of(one)
+def check_the_telegram_message(execution: Execution, one: Sample) -> None:
+    expected = expected_of(one)
     message = Notification.objects.filter(pk=execution.pk).first()
     if expected.telegram is None:
         assert message is None and execution.telegram_sent is None
@@ -123,9 +119,7 @@ def test_the_telegram_message(n8n: N8nDatabase, one: Sample) -> None:
         assert (message.telegram_sent, message.telegram_error) == (False, expected.telegram)
 
 
-@EVERY_SAMPLE
-def test_no_secret_is_stored(n8n: N8nDatabase, one: Sample) -> None:
-    execution = run_to_the_end(n8n, one)
+def check_no_secret_is_stored(execution: Execution) -> None:
     rows: list[Any] = [execution, *InferenceResult.objects.all(), *Notification.objects.all(), *QueueItem.objects.all()]
     stored = repr([model_to_dict(row) for row in rows] + [Execution.objects.values().get()])
     for secret in ("Bearer", "stub-token", "resumeToken", "/9j/", "host"):
@@ -133,8 +127,19 @@ def test_no_secret_is_stored(n8n: N8nDatabase, one: Sample) -> None:
 
 
 @EVERY_SAMPLE
-def test_running_both_again_changes_nothing(n8n: N8nDatabase, one: Sample) -> None:
-    before = facts(run_to_the_end(n8n, one))
+def test_every_recording_gives_what_was_checked_by_hand(n8n: N8nDatabase, one: Sample, image_root: Path) -> None:
+    """One run through both phases, looked at from all sides; then once more, which changes nothing."""
+    execution = run_to_the_end(n8n, one)
+    check_the_row_and_the_image(execution, one, image_root)
+    check_the_camera_and_its_time(execution, one)
+    check_the_result_and_its_hot_copies(execution, one)
+    check_the_telegram_message(execution, one)
+    check_no_secret_is_stored(execution)
+    check_running_both_again_changes_nothing(execution, one)
+
+
+def check_running_both_again_changes_nothing(execution: Execution, one: Sample) -> None:
+    before = facts(execution)
     queue.request_both([one.execution_id], queue.LIVE)
     drain()
     assert facts(Execution.objects.get()) == before
