@@ -282,6 +282,7 @@ def _notes(execution: Execution, phase: str) -> dict[str, str]:
     return notes if isinstance(notes, dict) else {}
 
 
-def all_notes(execution: Execution) -> list[str]:
-    """Every note, for the detail page."""
-    return [str(text) for phase in ("phase1", "phase2") for text in _notes(execution, phase).values()]
+def all_notes(execution: Execution) -> list[tuple[str, str]]:
+    """What each note is about, and the note; for the detail page."""
+    notes = [item for phase in ("phase1", "phase2") for item in _notes(execution, phase).items()]
+    return [(about.replace("_", " "), str(text)) for about, text in notes]

@@ -155,7 +155,14 @@ def test_the_page_shows_facts_notes_and_the_queue(luis: Client, image_root: Path
     row.save()
     QueueItem.objects.create(execution=row, phase="completed", status="failed", last_error="It broke.")
     page = luis.get("/executions/7/").content.decode()
-    for text in ("Molinari", "12:00:00", "87 %", "A column of &lt;smoke&gt;.", "left no answer.", "It broke."):
+    for text in (
+        "Molinari",
+        "12:00:00",
+        "87 %",
+        "A column of &lt;smoke&gt;.",
+        "<b>telegram</b>: The notification step left no answer.",
+        "It broke.",
+    ):
         assert text in page
 
 
