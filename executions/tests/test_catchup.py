@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from conftest import N8nDatabase
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from conftest import N8nDatabase
 from executions.ingest import catchup
 from executions.ingest.recording import record
 from executions.models import Execution, QueueItem

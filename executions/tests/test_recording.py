@@ -3,9 +3,9 @@
 import threading
 
 import pytest
-from conftest import N8nDatabase
 from django.db import connections
 
+from conftest import N8nDatabase
 from executions.ingest import queue
 from executions.ingest.recording import record
 from executions.models import Execution, QueueItem

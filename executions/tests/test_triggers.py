@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import N8nDatabase
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from conftest import N8nDatabase
 from executions.n8n import triggers
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "n8n"])
