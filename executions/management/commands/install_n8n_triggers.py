@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 self._act(connection, options)
         except triggers.TriggerError as error:
             raise CommandError(str(error)) from error
-        except psycopg.errors.InsufficientPrivilege as error:
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise CommandError(
                 "This role may not create triggers on n8n's table. Set N8N_ADMIN_DATABASE_URL to an address"
                 " with the role that owns it, or give the output of --sql to your administrator."
