@@ -99,13 +99,17 @@ class WebServer:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "WebServer":
-        until(self._answers, "the web server to answer")
+        try:
+            until(self._answers, "the web server to answer")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *reason: Any) -> None:
         if self.process.is_running:
-            self.process.terminate()
-        self.process.__exit__(*reason)
+            self.process.terminate()  # A SIGKILL would leave its worker behind.
+        self.process.__exit__(None, None, None)
 
     def _answers(self) -> bool:
         assert self.process.is_running, self.process.output()
