@@ -175,5 +175,7 @@ def _announce(written: Sequence[Execution], new: set[int], priority: int) -> Non
     for execution in written:
         if execution.pk in new:
             events.execution_new(execution)
-        if execution.pk not in new or execution.is_final:
+        if execution.is_final:
             events.execution_completed(execution)
+        elif execution.pk not in new:  # Running now, or waiting: no event of its own, but pages show it.
+            events.execution_batch(1, execution.pk, execution.pk)

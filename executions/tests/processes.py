@@ -1,11 +1,15 @@
 """Real processes under test: start a command of manage.py, wait for what it does, kill it at a chosen step."""
 
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+
+import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,3 +78,50 @@ def until(condition: Callable[[], bool], what: str, timeout: float = 30) -> None
         if time.monotonic() > end:
             raise AssertionError(f"waited {timeout} s for {what}")
         time.sleep(0.05)
+
+
+class Proxy:
+    """A TCP proxy in front of PostgreSQL that can turn every open connection into a half-open one."""
+
+    def __init__(self, url: str) -> None:
+        info = psycopg.conninfo.conninfo_to_dict(url)
+        self._target = (str(info["host"]), int(str(info["port"])))
+        self._server = socket.create_server(("127.0.0.1", 0))
+        port = self._server.getsockname()[1]
+        self.url = f"postgresql://{info['user']}:{info['password']}@127.0.0.1:{port}/{info['dbname']}"
+        self._frozen: set[int] = set()
+        self._sockets: list[socket.socket] = []
+        self._count = 0
+
+    def __enter__(self) -> "Proxy":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+        for each in self._sockets:
+            each.close()
+
+    def freeze(self) -> None:
+        self._frozen = set(range(self._count))
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            self._sockets += [client, server]
+            number, self._count = self._count, self._count + 1
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=(source, target, number), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, number: int) -> None:
+        try:
+            while data := source.recv(65536):
+                while number in self._frozen:
+                    time.sleep(0.1)
+                target.sendall(data)
+        except OSError:
+            pass

@@ -6,13 +6,9 @@ has nothing to say.
 
 import resource
 import signal
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -24,7 +20,7 @@ from executions.models import Execution, InferenceResult, Notification, QueueIte
 from executions.n8n import triggers
 from executions.simulator import Simulator
 from executions.tests.killable import STEPS
-from executions.tests.processes import killed_after, manage, until
+from executions.tests.processes import Proxy, killed_after, manage, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True, databases=["default", "n8n"])]
 
@@ -282,50 +278,3 @@ def test_postgresql_is_restarted(
         until(lambda: is_idle(2), "the second execution")
         assert listener.is_running
     assert_whole(image_root, first, second)
-
-
-class Proxy:
-    """A TCP proxy in front of PostgreSQL that can turn every open connection into a half-open one."""
-
-    def __init__(self, url: str) -> None:
-        info = psycopg.conninfo.conninfo_to_dict(url)
-        self._target = (str(info["host"]), int(str(info["port"])))
-        self._server = socket.create_server(("127.0.0.1", 0))
-        port = self._server.getsockname()[1]
-        self.url = f"postgresql://{info['user']}:{info['password']}@127.0.0.1:{port}/{info['dbname']}"
-        self._frozen: set[int] = set()
-        self._sockets: list[socket.socket] = []
-        self._count = 0
-
-    def __enter__(self) -> "Proxy":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-        for each in self._sockets:
-            each.close()
-
-    def freeze(self) -> None:
-        self._frozen = set(range(self._count))
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            self._sockets += [client, server]
-            number, self._count = self._count, self._count + 1
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, target, number), daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, number: int) -> None:
-        try:
-            while data := source.recv(65536):
-                while number in self._frozen:
-                    time.sleep(0.1)
-                target.sendall(data)
-        except OSError:
-            pass

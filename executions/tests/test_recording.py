@@ -1,9 +1,11 @@
 """Stage 1: n8n's row becomes ours, once, in any order, and never goes back in time."""
 
+import json
 import threading
 
 import pytest
 from django.db import connections
+from django_eventstream.models import Event
 
 from conftest import N8nDatabase
 from executions.ingest import queue
@@ -171,3 +173,46 @@ def test_an_older_reading_never_overwrites_a_newer_one(n8n: N8nDatabase) -> None
     assert Execution.objects.get().status == "success"
     assert due() == [(id_, "completed"), (id_, "created")]
     assert QueueItem.objects.get(phase="completed").requests == 1
+
+
+def published() -> list[tuple[str, int]]:
+    """(kind, id or count) of what browsers were told, in order."""
+    events = Event.objects.order_by("eid").values_list("type", "data")
+    told = [(kind, json.loads(data)) for kind, data in events]
+    return [(kind, data.get("execution_id") or data["count"]) for kind, data in told]
+
+
+def test_nothing_new_is_told_to_nobody(n8n: N8nDatabase) -> None:
+    id_ = create(n8n)
+    record([id_])
+    Event.objects.all().delete()
+    record([id_])
+    n8n.execute("DELETE FROM execution_entity")
+    record([id_])
+    assert published() == []
+
+
+def test_browsers_are_told_of_the_beginning_and_the_end(n8n: N8nDatabase) -> None:
+    id_ = create(n8n)
+    record([id_])
+    end(n8n, id_)
+    record([id_])
+    assert published() == [("execution:new", id_), ("execution:completed", id_)]
+
+
+def test_a_change_in_between_is_no_end(n8n: N8nDatabase) -> None:
+    id_ = create(n8n)
+    record([id_])
+    n8n.execute("UPDATE execution_entity SET status = 'running'")
+    record([id_])
+    assert published() == [("execution:new", id_), ("execution:batch", 1)]
+
+
+def test_many_at_once_are_one_event(n8n: N8nDatabase) -> None:
+    record([create(n8n) for _ in range(21)])
+    assert published() == [("execution:batch", 21)]
+
+
+def test_imported_history_is_never_announced_as_new(n8n: N8nDatabase) -> None:
+    record([create(n8n)], queue.BACKFILL)
+    assert published() == [("execution:batch", 1)]

@@ -9,8 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from executions import events, relay
-from executions.tests.processes import until
-from executions.tests.test_faults import Proxy
+from executions.tests.processes import Proxy, until
 from sai_dashboard.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.django_db(transaction=True)
