@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
@@ -19,6 +20,8 @@ from executions import events
 from executions.ingest import queue
 from executions.models import FINAL_STATUSES, Execution, ExecutionStatus, QueuePhase
 from executions.n8n import source
+
+log = structlog.get_logger()
 
 # Upper bits of the advisory lock's key, so that ids of executions share it with nothing else.
 LOCK_SPACE = 0x5A1 << 48
@@ -61,6 +64,7 @@ class Recorded:
     changed: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    reused: list[int] = field(default_factory=list)
 
 
 def record(execution_ids: Iterable[int], priority: int = queue.LIVE) -> Recorded:
@@ -71,8 +75,8 @@ def record(execution_ids: Iterable[int], priority: int = queue.LIVE) -> Recorded
     with transaction.atomic():
         _lock(ids)
         theirs = {row.execution_id: row for row in source.executions(ids) if is_watched(row)}
-        ours = _states(ids)
-        recorded = _compare(ids, theirs, ours)
+        recorded = _compare(ids, theirs, _known(ids))
+        _report_reused(recorded.reused)
         written = [_execution(theirs[id_]) for id_ in sorted({*recorded.new, *recorded.changed})]
         _write(written)
         _mark_gone(recorded.gone)
@@ -101,34 +105,53 @@ def _lock(ids: Sequence[int]) -> None:
         )
 
 
-def _states(ids: Sequence[int]) -> dict[int, tuple[State, bool]]:
-    """Our state of each id, and whether we think that n8n no longer has it."""
+@dataclass(frozen=True)
+class Known:
+    """What our row of an execution says."""
+
+    state: State
+    created_at: datetime | None
+    is_gone: bool
+
+
+def _known(ids: Sequence[int]) -> dict[int, Known]:
     rows = Execution.objects.filter(pk__in=ids).values_list(
-        "pk", "status", "started_at", "completed_at", "source_deleted_at"
+        "pk", "status", "started_at", "completed_at", "n8n_created_at", "source_deleted_at"
     )
-    return {pk: ((status, started, completed), gone is not None) for pk, status, started, completed, gone in rows}
+    return {row[0]: Known(row[1:4], row[4], row[5] is not None) for row in rows}
 
 
-def _compare(
-    ids: Sequence[int], theirs: dict[int, source.SourceExecution], ours: dict[int, tuple[State, bool]]
-) -> Recorded:
+def _compare(ids: Sequence[int], theirs: dict[int, source.SourceExecution], ours: dict[int, Known]) -> Recorded:
     recorded = Recorded()
     for id_ in ids:
         row, known = theirs.get(id_), ours.get(id_)
         if row is None:
-            if known is not None and not known[1]:
+            if known is not None and not known.is_gone:
                 recorded.gone.append(id_)
             continue
         state = state_of(row.status, row.started_at, row.stopped_at)
         if known is None:
             recorded.new.append(id_)
-        elif known != (state, False):
+        elif known.created_at not in (None, row.created_at):
+            recorded.reused.append(id_)
+            continue
+        elif known.is_gone or known.state != state:
             recorded.changed.append(id_)
         else:
             continue
-        if state[0] in FINAL_STATUSES and (known is None or known[0][::2] != state[::2]):
+        if state[0] in FINAL_STATUSES and (known is None or known.state[::2] != state[::2]):
             recorded.ended.append(id_)
     return recorded
+
+
+def _report_reused(ids: Sequence[int]) -> None:
+    """n8n was restored from a backup and counts its ids again: what we hold is evidence of other frames."""
+    for id_ in ids:
+        log.error(
+            f"n8n has given the id {id_} to another execution. It is not recorded: see docs/operations.md.",
+            action="execution.id_reused",
+            execution_id=id_,
+        )
 
 
 def _execution(row: source.SourceExecution) -> Execution:

@@ -6,6 +6,7 @@ import threading
 import pytest
 from django.db import connections
 from django_eventstream.models import Event
+from structlog.testing import capture_logs
 
 from conftest import N8nDatabase
 from executions.ingest import queue
@@ -173,6 +174,18 @@ def test_an_older_reading_never_overwrites_a_newer_one(n8n: N8nDatabase) -> None
     assert Execution.objects.get().status == "success"
     assert due() == [(id_, "completed"), (id_, "created")]
     assert QueueItem.objects.get(phase="completed").requests == 1
+
+
+def test_an_id_that_n8n_gives_again_takes_nothing_of_the_first_one(n8n: N8nDatabase) -> None:
+    """After n8n was restored from an older backup its ids start again below the ones that we hold."""
+    id_ = create(n8n)
+    record([id_])
+    n8n.execute("""UPDATE execution_entity SET status = 'error', "createdAt" = "createdAt" + interval '1 day'""")
+    with capture_logs() as logs:
+        recorded = record([id_])
+    assert (recorded.changed, recorded.reused) == ([], [id_])
+    assert Execution.objects.get().status == "new"
+    assert [entry["action"] for entry in logs] == ["execution.id_reused"]
 
 
 def published() -> list[tuple[str, int]]:
