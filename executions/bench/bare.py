@@ -19,20 +19,23 @@ from pathlib import Path
 
 from PIL import Image
 
+# Quality, method and filter are the product's, or the comparison would be of those; a test compares the files.
+FILTER = Image.Resampling.HAMMING
+# All frames here are 16 to 9.
+PREVIEW, THUMB = (1280, 720), (300, 168)
 Job = Callable[[str, Path, int], None]
 
 
 def bare(payload: str, out: Path, number: int) -> None:
-    """What has to be done: the original as it came and its hash, a preview (WebP 80, method 2), a thumbnail."""
+    """What has to be done: the original as it came and its hash, a preview, a thumbnail; files as the product's."""
     original = original_of(payload)
     sha256(original).hexdigest()
     (out / f"{number}.jpg").write_bytes(original)
     image = Image.open(io.BytesIO(original))
-    image.draft(None, (1280, 720))  # A frame of 3840x2160 is decoded at half its size.
-    image.thumbnail((1280, 1280), Image.Resampling.BICUBIC)
-    image.save(out / f"{number}.webp", "WEBP", quality=80, method=2)
-    image.thumbnail((300, 300), Image.Resampling.BICUBIC)
-    image.save(out / f"{number}-thumb.webp", "WEBP", quality=80, method=2)
+    image.draft(None, PREVIEW)  # A frame of 3840x2160 is decoded at half its size.
+    preview = image.resize(PREVIEW, FILTER, reducing_gap=2.0)
+    preview.save(out / f"{number}.webp", "WEBP", quality=80, method=1)
+    preview.resize(THUMB, FILTER, reducing_gap=2.0).save(out / f"{number}-thumb.webp", "WEBP", quality=80, method=1)
 
 
 def sharp(payload: str, out: Path, number: int) -> None:
@@ -44,7 +47,7 @@ def sharp(payload: str, out: Path, number: int) -> None:
     Image.open(io.BytesIO(original)).save(out / f"{number}.jpg", "JPEG", quality=95)
     Image.open(io.BytesIO(original)).save(out / f"{number}.webp", "WEBP", quality=85, method=4)
     image = Image.open(io.BytesIO(original))
-    image.thumbnail((300, 300), Image.Resampling.BICUBIC)
+    image.thumbnail((300, 300), FILTER)
     image.save(out / f"{number}-thumb.webp", "WEBP", quality=80, method=4)
 
 
@@ -59,7 +62,9 @@ def original_of(payload: str) -> bytes:
 def run(job: Job, payloads: Path, out: Path, frames: int, threads: int) -> dict[str, float]:
     """Do so many frames in so many threads; each is read, done and forgotten."""
     out.mkdir(parents=True, exist_ok=True)
-    files = islice(cycle(sorted(payloads.iterdir())), frames)
+    found = sorted(payloads.iterdir())
+    assert found, f"{payloads} is empty"
+    files = islice(cycle(found), frames)
     wall, cpu = time.perf_counter(), time.process_time()
     if threads == 1:
         for number, file in enumerate(files):

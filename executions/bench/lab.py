@@ -103,15 +103,15 @@ class Lab:
         """A folder with what n8n stores of ended executions with such frames, for the references."""
         target = self.folder / f"payloads-{size[0]}x{size[1]}"
         if not target.exists():
-            target.mkdir()
             with self.feed(size, number) as n8n:
                 ids = [n8n.begin().finish() for _ in range(number)]
+            query = 'SELECT data FROM execution_data WHERE "executionId" = ANY(%s)'
             with psycopg.connect(self.n8n, autocommit=True) as connection:
-                for (text,) in connection.execute(
-                    'SELECT data FROM execution_data WHERE "executionId" = ANY(%s)', [ids]
-                ):
-                    (target / f"{len(list(target.iterdir()))}.json").write_text(text)
+                texts = [text for (text,) in connection.execute(query, [ids])]
                 connection.execute("DELETE FROM execution_entity WHERE id = ANY(%s)", [ids])
+            target.mkdir()
+            for index, text in enumerate(texts):
+                (target / f"{index}.json").write_text(text)
         return target
 
 

@@ -71,6 +71,9 @@ def in_n8n(lab: Lab, first: int, last: int) -> None:
         n8n.execute("ALTER TABLE execution_entity DISABLE TRIGGER USER")
         n8n.execute(N8N.encode(), _values(lab, first, last))
         n8n.execute("ALTER TABLE execution_entity ENABLE TRIGGER USER")
+        n8n.execute(
+            "SELECT setval('execution_entity_id_seq', greatest(last_value, %s)) FROM execution_entity_id_seq", (last,)
+        )
         n8n.execute("VACUUM ANALYZE execution_entity")
 
 

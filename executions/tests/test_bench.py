@@ -20,6 +20,7 @@ from executions.bench.lab import Lab, Options, lab
 from executions.bench.parts import PARTS
 from executions.bench.processes import Running
 from executions.bench.seeding import history
+from executions.ingest import images
 
 LITTLE = Options(seconds=0.4, rows=400)
 PART = {part.name: part for part in PARTS}
@@ -93,8 +94,8 @@ def test_memory_of_large_frames_is_measured_above_idle(place: Lab) -> None:
 
 
 def test_backfill_stands_beside_copy(place: Lab) -> None:
-    rate, cpu = figures_of("backfill", place)
-    assert rate.reference and 0 < rate.value < rate.reference
+    alone, whole, cpu = figures_of("backfill", place)
+    assert alone.reference and whole.reference and 0 < alone.value < whole.reference < alone.reference
     assert cpu.ratio and cpu.ratio > 1
     assert queued(place) == (1000, 500)
 
@@ -131,16 +132,29 @@ def test_a_history_is_the_same_on_both_sides(place: Lab) -> None:
         our_rows = ours.execute(query.format("started_at", "completed_at", "sai_executions").encode()).fetchone()
         theirs = n8n.execute(query.format('"startedAt"', '"stoppedAt"', "execution_entity").encode()).fetchone()
     assert our_rows == theirs and our_rows is not None and our_rows[0] == 30
+    with place.feed() as n8n_goes_on:
+        assert n8n_goes_on.begin().execution_id > 30
 
 
-@pytest.mark.parametrize(("job", "preview"), [("bare", (1280, 720)), ("sharp", (1920, 1080))])
-def test_the_references_do_what_they_stand_for(place: Lab, tmp_path: Path, job: str, preview: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("job", "preview", "thumb"), [("bare", (1280, 720), (300, 168)), ("sharp", (1920, 1080), (300, 169))]
+)
+def test_the_references_do_what_they_stand_for(
+    place: Lab, tmp_path: Path, job: str, preview: feed.Size, thumb: feed.Size
+) -> None:
     payloads = place.payloads(feed.FULL_HD)
     assert bare.run(bare.JOBS[job], payloads, tmp_path, 2, threads=2)["frames"] == 2
     original = bare.original_of(next(payloads.iterdir()).read_text())
     sizes = [size_of((tmp_path / name).read_bytes()) for name in ("0.webp", "0-thumb.webp", "0.jpg")]
-    assert sizes == [preview, (300, 169), size_of(original)]
+    assert sizes == [preview, thumb, size_of(original)]
     assert (original in [each.read_bytes() for each in tmp_path.glob("*.jpg")]) is (job == "bare")
+
+
+def test_the_bare_calls_make_the_same_files_as_the_product(place: Lab, tmp_path: Path) -> None:
+    bare.run(bare.bare, place.payloads(feed.FULL_HD), tmp_path, 1, threads=1)
+    derived = images.derive((tmp_path / "0.jpg").read_bytes(), max_bytes=10**8, max_pixels=10**8)
+    assert (tmp_path / "0.webp").read_bytes() == derived.webp
+    assert (tmp_path / "0-thumb.webp").read_bytes() == derived.thumb
 
 
 def test_a_measured_process_reports_its_own_peak(place: Lab) -> None:
