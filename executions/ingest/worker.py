@@ -28,6 +28,8 @@ EXTRACT: dict[str, Callable[[queue.Claim], None]] = {
 POLL_S = 0.5
 RELEASE_EVERY_S = 5.0
 OUT_OF_SERVICE_S = 10.0
+# So many outages in a row end a command that has an end.
+MOST_OUTAGES = 3
 
 
 class Worker:
@@ -68,11 +70,21 @@ class Worker:
             log.info(f"Returned {len(left)} queue rows.", action="queue.returned", count=len(left))
 
     def drain(self) -> None:
-        """Work in this thread until nothing is pending, waiting for rows that are due later."""
-        while not self._stopping.is_set() and not queue.is_drained():
-            if not self.work_one():
-                time.sleep(self._pause())
+        """Work in this thread until nothing is pending, waiting for rows that are due later.
+
+        Raises OutOfService when something that every execution needs stays down: nobody waits for ever.
+        """
+        outages = 0
+        while not queue.is_drained():
             queue.release_expired()
+            claim = self._take()
+            if claim is None:
+                time.sleep(self._pause())
+            elif queue.begin(claim):
+                outage = process(claim)
+                outages = outages + 1 if outage else 0
+                if outage and outages >= MOST_OUTAGES:
+                    raise outage
 
     def work_one(self) -> bool:
         """Extract one row; False when nothing is due."""
@@ -139,8 +151,11 @@ class Worker:
                 self._wake.wait(seconds)
 
 
-def process(claim: queue.Claim) -> None:
-    """Run the claimed phase; whatever happens, the row ends up completed, due again or failed with a reason."""
+def process(claim: queue.Claim) -> OutOfService | None:
+    """Run the claimed phase; whatever happens, the row ends up completed, due again or failed with a reason.
+
+    Returns the outage that kept it from being done, if that is why.
+    """
     try:
         EXTRACT[claim.phase](claim)
     except NotReadyYet as error:
@@ -148,6 +163,7 @@ def process(claim: queue.Claim) -> None:
     except OutOfService as error:
         log.error(str(error), action="extraction.out_of_service", execution_id=claim.execution_id)
         queue.give_back([claim], OUT_OF_SERVICE_S, str(error))
+        return error
     except (OperationalError, InterfaceError):
         _give_back_after_outage(claim)
         raise
@@ -165,6 +181,7 @@ def process(claim: queue.Claim) -> None:
             action="extraction.done",
             **_ids(claim),
         )
+    return None
 
 
 def _give_back_after_outage(claim: queue.Claim) -> None:

@@ -1,18 +1,18 @@
 """Import of history."""
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from itertools import islice
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
 from executions.ingest import catchup, queue
 from executions.ingest.recording import record
+from executions.management.base import DatabaseCommand
 from executions.management.ranges import add_period, execution_id, positive
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Import executions that n8n holds and the dashboard does not: oldest first, since n8n forgets those first.\n\n"
         "Only counts unless --yes is given. Alarms nobody. Stop it at any time and run it again: it goes on.\n"
@@ -23,7 +23,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         add_period(parser)
         parser.add_argument("--ids", type=execution_id, nargs="+", metavar="ID", help="only these executions")
         parser.add_argument("--limit", type=positive, metavar="N", help="at most so many")

@@ -1,17 +1,18 @@
 """Does every execution still have its image, byte for byte?"""
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from executions.ingest.image_check import Finding, check, with_images
 from executions.ingest.image_repair import Outcome, repair
+from executions.management.base import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Compare the image store with the database: missing, damaged (by checksum) and superfluous files.\n\n"
         "One line for each file with something wrong; exit code 1 when anything is, and was not put right.\n"
@@ -22,7 +23,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--repair", action="store_true", help="put right what can be")
         parser.add_argument(
             "--quick", action="store_true", help="look only which files are there, without reading them"

@@ -2,17 +2,19 @@
 
 import signal
 import threading
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandError
 
+from executions.exceptions import OutOfService
 from executions.ingest.worker import Worker
+from executions.management.base import DatabaseCommand
 from executions.management.ranges import positive
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Extract images and results of recorded executions; any number of workers, on any machine.\n\n"
         "Runs until SIGTERM or Ctrl-C, then finishes what is in hand.\n\n"
@@ -21,7 +23,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument(
             "--concurrency",
             type=positive,
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         worker = Worker(options["concurrency"])
         if options["once"]:
-            worker.drain()
+            self._drain(worker)
             return
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,3 +43,9 @@ class Command(BaseCommand):
         worker.start()
         stopping.wait()
         worker.stop()
+
+    def _drain(self, worker: Worker) -> None:
+        try:
+            worker.drain()
+        except OutOfService as error:
+            raise CommandError(str(error)) from error

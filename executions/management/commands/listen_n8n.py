@@ -1,19 +1,21 @@
 """The listener process."""
 
 import signal
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from executions.exceptions import OutOfService
 from executions.ingest import catchup
 from executions.ingest.listener import Listener
 from executions.ingest.worker import Worker
+from executions.management.base import DatabaseCommand
 from executions.models import QueueItem, QueueStatus
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Record every execution of the watched n8n workflows as it happens, and extract its data.\n\n"
         "Runs until SIGTERM or Ctrl-C. A second one on another machine stands by.\n\n"
@@ -22,7 +24,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("--once", action="store_true", help="catch up, drain the queue and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +43,10 @@ class Command(BaseCommand):
 
     def _once(self) -> None:
         swept = catchup.sweep_full()
-        Worker(1).drain()
+        try:
+            Worker(1).drain()
+        except OutOfService as error:
+            raise CommandError(str(error)) from error
         failed = QueueItem.objects.filter(status=QueueStatus.FAILED).count()
         self.stdout.write(
             f"{swept.missing} new, {swept.changed} changed, {swept.gone} deleted in n8n; {failed} failed in all."

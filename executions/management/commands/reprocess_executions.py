@@ -1,18 +1,19 @@
 """Extraction once more."""
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import Q, QuerySet
 from tqdm import tqdm
 
 from executions.ingest import catchup, queue
+from executions.management.base import DatabaseCommand
 from executions.management.ranges import add_period, execution_id
 from executions.models import FINAL_STATUSES, Execution, QueueItem, QueuePhase, QueueStatus
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Run extraction again, for example after the names of workflow nodes were corrected.\n\n"
         "Reads n8n's data where n8n still has it, else the stored image. What is known is never replaced by less.\n\n"
@@ -22,7 +23,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         add_period(parser)
         parser.add_argument("--ids", type=execution_id, nargs="+", metavar="ID", help="only these executions")
         parser.add_argument("--failed", action="store_true", help="what failed after its last attempt")

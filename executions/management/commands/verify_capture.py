@@ -1,14 +1,15 @@
 """The proof that nothing was lost."""
 
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from executions.ingest import catchup
+from executions.management.base import DatabaseCommand
 from executions.management.ranges import add_period
 from executions.models import Execution, QueueItem, QueueStatus
 
@@ -22,7 +23,7 @@ MEANING = {
 }
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Compare n8n with the dashboard: what is missing, differing or stuck. Changes nothing.\n\n"
         "Exit code 1 when anything is missing or differs. Without a period everything that n8n holds is compared.\n\n"
@@ -31,7 +32,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.formatter_class = RawDescriptionHelpFormatter
         add_period(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
