@@ -12,6 +12,7 @@ Every statement is conditional, so that none of these interleavings loses or rep
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ LIVE, CATCH_UP, BACKFILL = 5, 7, 9
 
 REQUEST = """
 INSERT INTO etl_processing_queue (execution_id, phase, priority, max_attempts)
-SELECT unnest(%(ids)s::bigint[]), %(phase)s, %(priority)s, %(max_attempts)s
+SELECT id, phase, %(priority)s, %(max_attempts)s FROM unnest(%(ids)s::bigint[], %(phases)s::text[]) AS due (id, phase)
 ON CONFLICT (execution_id, phase) DO UPDATE SET
   requests = etl_processing_queue.requests + 1,
   status = CASE WHEN etl_processing_queue.status = 'processing' THEN 'processing' ELSE 'pending' END,
@@ -135,16 +136,21 @@ class Expired:
 
 
 def request(execution_ids: Iterable[int], phase: str, priority: int = LIVE) -> None:
-    """Ask for extraction of these executions; call it in the transaction that makes it necessary.
+    """Ask for one phase of these executions; see `request_each`."""
+    request_each([(id_, phase) for id_ in execution_ids], priority)
+
+
+def request_each(pieces: Iterable[tuple[int, str]], priority: int = LIVE) -> None:
+    """Ask for extraction of these (execution, phase) pairs; call it in the transaction that makes it necessary.
 
     Asking again re-opens a row that has ended and keeps a row due that is being worked on.
     """
-    ids = sorted(set(execution_ids))  # One order for all, so that two requests cannot deadlock.
-    if not ids:
+    ordered = sorted(set(pieces))  # One order for all, so that two requests cannot deadlock.
+    if not ordered:
         return
     params: dict[str, Any] = {
-        "ids": ids,
-        "phase": phase,
+        "ids": [id_ for id_, _ in ordered],
+        "phases": [str(phase) for _, phase in ordered],
         "priority": priority,
         "max_attempts": settings.ETL_RETRY_ATTEMPTS,
     }
@@ -210,9 +216,7 @@ def is_drained() -> bool:
 
 def request_both(execution_ids: Iterable[int], priority: int) -> None:
     """Ask for both phases."""
-    ids = list(execution_ids)
-    for phase in QueuePhase.values:
-        request(ids, phase, priority)
+    request_each(product(execution_ids, QueuePhase.values), priority)
 
 
 def _lease() -> timedelta:

@@ -10,6 +10,7 @@ at least as new as what the previous holder wrote.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -53,6 +54,10 @@ ON CONFLICT (execution_id) DO UPDATE SET
   updated_at = now()
 """
 
+# Django makes `ExecutionStatus.values` anew each time; a sweep asks a million times.
+KNOWN_STATUSES = frozenset(ExecutionStatus.values)
+UNKNOWN = ExecutionStatus.UNKNOWN.value
+
 State = tuple[str, datetime | None, datetime | None]  # status, started_at, completed_at
 
 
@@ -77,11 +82,10 @@ def record(execution_ids: Iterable[int], priority: int = queue.LIVE) -> Recorded
         theirs = {row.execution_id: row for row in source.executions(ids) if is_watched(row)}
         recorded = _compare(ids, theirs, _known(ids))
         _report_reused(recorded.reused)
-        written = [_execution(theirs[id_]) for id_ in sorted({*recorded.new, *recorded.changed})]
+        written = [_columns(theirs[id_]) for id_ in sorted({*recorded.new, *recorded.changed})]
         _write(written)
         _mark_gone(recorded.gone)
-        queue.request(recorded.new, QueuePhase.CREATED, priority)
-        queue.request(recorded.ended, QueuePhase.COMPLETED, priority)
+        queue.request_each(_due(recorded), priority)
         _announce(written, set(recorded.new), priority)
     return recorded
 
@@ -93,7 +97,7 @@ def is_watched(row: source.SourceExecution) -> bool:
 
 def state_of(status: str, started_at: datetime | None, stopped_at: datetime | None) -> State:
     """n8n's words as we store them. `stoppedAt` is also set while an execution waits: only a final status ends it."""
-    known = status if status in ExecutionStatus.values else ExecutionStatus.UNKNOWN.value
+    known = status if status in KNOWN_STATUSES else UNKNOWN
     return known, started_at, stopped_at if known in FINAL_STATUSES else None
 
 
@@ -154,27 +158,32 @@ def _report_reused(ids: Sequence[int]) -> None:
         )
 
 
-def _execution(row: source.SourceExecution) -> Execution:
-    """n8n's columns as ours; not a whole row of ours."""
+def _columns(row: source.SourceExecution) -> tuple[Any, ...]:
+    """n8n's row as N8N_COLUMNS."""
     status, started_at, completed_at = state_of(row.status, row.started_at, row.stopped_at)
-    return Execution(
-        execution_id=row.execution_id,
-        workflow_id=row.workflow_id,
-        status=status,
-        mode=row.mode,
-        retry_of=row.retry_of,
-        n8n_created_at=row.created_at,
-        started_at=started_at,
-        completed_at=completed_at,
-        duration_ms=_duration_ms(started_at, completed_at),
+    return (
+        row.execution_id,
+        row.workflow_id,
+        status,
+        row.mode,
+        row.retry_of,
+        row.created_at,
+        started_at,
+        completed_at,
+        _duration_ms(started_at, completed_at),
     )
 
 
-def _write(executions: Sequence[Execution]) -> None:
-    if executions:
-        columns = [[getattr(execution, name) for execution in executions] for name in N8N_COLUMNS]
+def _write(rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
         with connection.cursor() as cursor:
-            cursor.execute(UPSERT, columns)
+            cursor.execute(UPSERT, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _due(recorded: Recorded) -> list[tuple[int, str]]:
+    """What to extract now: (id, phase)."""
+    created = [(id_, QueuePhase.CREATED.value) for id_ in recorded.new]
+    return created + [(id_, QueuePhase.COMPLETED.value) for id_ in recorded.ended]
 
 
 def _duration_ms(started_at: datetime | None, completed_at: datetime | None) -> int | None:
@@ -188,14 +197,15 @@ def _mark_gone(ids: Sequence[int]) -> None:
         Execution.objects.filter(pk__in=ids, source_deleted_at=None).update(source_deleted_at=timezone.now())
 
 
-def _announce(written: Sequence[Execution], new: set[int], priority: int) -> None:
+def _announce(written: Sequence[tuple[Any, ...]], new: set[int], priority: int) -> None:
     """Tell the browsers; last, because publishing holds a lock until the commit."""
     if not written:
         return
     if priority >= queue.BACKFILL or len(written) > ANNOUNCE_SINGLY:
-        events.execution_batch(len(written), written[0].pk, written[-1].pk)
+        events.execution_batch(len(written), written[0][0], written[-1][0])
         return
-    for execution in written:
+    for row in written:
+        execution = Execution(**dict(zip(N8N_COLUMNS, row, strict=True)))
         if execution.pk in new:
             events.execution_new(execution)
         if execution.is_final:
