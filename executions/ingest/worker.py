@@ -62,6 +62,9 @@ class Worker:
         self.wake()
         for thread in self._running:
             thread.join()
+        self._return_supply()
+
+    def _return_supply(self) -> None:
         with self._lock:
             left = list(self._supply)
             self._supply.clear()
@@ -84,6 +87,7 @@ class Worker:
                 outage = process(claim)
                 outages = outages + 1 if outage else 0
                 if outage and outages >= MOST_OUTAGES:
+                    self._return_supply()
                     raise outage
 
     def work_one(self) -> bool:

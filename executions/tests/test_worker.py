@@ -60,11 +60,11 @@ def test_an_outage_counts_no_attempt_however_long_it_lasts(extraction: Callable[
 
 def test_draining_ends_when_the_image_store_stays_away(extraction: Callable[[Extraction], None]) -> None:
     extraction(raising(OutOfService("The disk is full.")))
-    Execution.objects.bulk_create(Execution(pk=pk, workflow_id="w", status="new") for pk in (2, 3))
-    queue.request([1, 2, 3], "created")
+    Execution.objects.bulk_create(Execution(pk=pk, workflow_id="w", status="new") for pk in (2, 3, 4))
+    queue.request([1, 2, 3, 4], "created")
     with pytest.raises(OutOfService, match="The disk is full"):
         worker.Worker(1).drain()
-    assert set(QueueItem.objects.values_list("attempts", flat=True)) == {0}
+    assert set(QueueItem.objects.values_list("status", "attempts")) == {("pending", 0)}
 
 
 def test_a_lost_database_counts_no_attempt_and_is_reported(extraction: Callable[[Extraction], None]) -> None:
